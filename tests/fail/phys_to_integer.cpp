@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: GPL-2.0-or-later OR BSD-2-Clause
+// EXPECT: could not convert|no viable conversion|cannot convert|no match for .operator=|no viable overloaded|conversion from .* to non-scalar type|no suitable
+#include <lobos/core/address.hpp>
+
+using namespace lobos;
+
+std::uint64_t number(phys_addr p)
+{
+#ifdef OFFENCE
+    return p;
+#else
+    return p.raw();
+#endif
+}
