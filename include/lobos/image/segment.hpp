@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: GPL-2.0-or-later OR BSD-2-Clause
+#pragma once
+
+/// \file
+/// A loader's answer: what must lie where in physical memory when the new kernel runs its first instruction.
+
+#include <span>
+#include <string_view>
+
+#include <lobos/core/fixed_list.hpp>
+#include <lobos/core/range.hpp>
+#include <lobos/image/source.hpp>
+
+namespace lobos {
+
+/// What the bytes of a segment have to be.
+enum class content : std::uint8_t {
+    copy,    ///< the bytes of the file
+    zero,    ///< zeros
+    scratch, ///< anything: the image will write here before it reads (room to decompress into)
+    kept,    ///< what they are now: a file that the new kernel finds where it lies
+    padding, ///< a permission that lies over other segments: the image leaves these bytes alone, so safe regions may
+             ///< lie here, and whatever of a `copy` or `zero` falls on one is skipped [lobos/2000 fig. 2]
+};
+
+/// Which part of the image a segment is, for people and for the report.
+enum class segment_role : std::uint8_t { kernel, initrd, module };
+
+struct segment {
+    phys_range destination;
+    content what = content::copy;
+    segment_role role = segment_role::kernel;
+    std::span<const extent> file = {}; ///< for `copy`: the extents of the whole file
+    byte_count file_offset = {};       ///< for `copy`: where in the file the segment begins
+
+    /// True when these bytes are the image's alone: usable memory, or declared padding.
+    constexpr bool occupies() const { return what != content::padding; }
+};
+
+/// Where a part of the image expects to be mapped when its first instruction runs.
+struct virtual_segment {
+    virt_range virtual_range;
+    phys_addr physical; ///< of the first byte
+    bool writable;
+
+    constexpr phys_range physical_range() const { return phys_range::of(physical, virtual_range.size()); }
+};
+
+/// The most segments one image may have: a kernel with all its program headers, an initrd, modules.
+inline constexpr std::size_t max_segments = 32;
+using segment_list = fixed_list<segment, max_segments>;
+
+/// Every destination lies below this in a 32-bit machine without PAE.
+inline constexpr phys_range below_4g = phys_range::between(phys_addr::at(0), phys_addr::at(0xffff'ffff));
+
+constexpr std::string_view to_string(segment_role role)
+{
+    switch (role) {
+    case segment_role::kernel: return "kernel";
+    case segment_role::initrd: return "initrd";
+    case segment_role::module: return "module";
+    }
+    return "unknown";
+}
+
+constexpr std::string_view to_string(content what)
+{
+    switch (what) {
+    case content::copy: return "copy";
+    case content::zero: return "zero";
+    case content::scratch: return "scratch";
+    case content::kept: return "kept";
+    case content::padding: return "padding";
+    }
+    return "unknown";
+}
+
+} // namespace lobos
