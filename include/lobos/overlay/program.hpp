@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: GPL-2.0-or-later OR BSD-2-Clause
+#pragma once
+
+/// \file
+/// The program that the overlay runs: plain words in safe memory, laid out once for all machines. Steps lie in a chain
+/// of pages, because a running kernel can always give one page and seldom many in a row.
+
+#include <cstddef>
+#include <cstdint>
+
+#include <lobos/core/address.hpp>
+
+namespace lobos {
+
+/// The size of the pages that the glue gives, and of every safe region's granule.
+inline constexpr byte_count page_size = byte_count::of(4096);
+
+/// One step: `size` bytes from `source` to `destination`, as memmove would do it, or zeros. Physical addresses.
+struct overlay_step {
+    std::uint64_t destination;
+    std::uint64_t source; ///< or `zeros`
+    std::uint64_t size;
+
+    /// The source of a step that fills with zeros. Not an address: no range of memory begins with its last byte and
+    /// has room for a word.
+    static constexpr std::uint64_t zeros = ~std::uint64_t{0};
+
+    constexpr bool fills() const { return source == zeros; }
+    friend constexpr bool operator==(const overlay_step&, const overlay_step&) = default;
+};
+
+/// A page of steps.
+struct plan_page {
+    static constexpr std::uint64_t no_page = ~std::uint64_t{0};
+    static constexpr std::size_t capacity = 170;
+
+    std::uint64_t next;  ///< physical address of the next page, or `no_page`
+    std::uint64_t count; ///< steps in this one
+    overlay_step steps[capacity];
+};
+static_assert(sizeof(plan_page) == 4096);
+
+/// Physical memory that no step changes, whatever the plan says. Both ends included.
+struct skip_range {
+    std::uint64_t first;
+    std::uint64_t last;
+};
+
+/// How far the overlay has come; the last word it leaves in the surviving log.
+enum class overlay_stage : std::uint32_t { prepared = 1, copying = 2, copied = 3 };
+
+/// What the overlay notes down on its way, for whoever reads the log afterwards. Lies in a surviving region.
+struct breadcrumb {
+    std::uint32_t stage;          ///< an overlay_stage
+    std::uint32_t ticks_per_ms;   ///< of the machine's clock, by the kernel that left; 0: unknown
+    std::uint64_t steps;          ///< steps finished
+    std::uint64_t began;          ///< clock at the first step
+    std::uint64_t ended;          ///< clock after the last
+};
+static_assert(sizeof(breadcrumb) == 32);
+
+/// What the overlay is told.
+struct overlay_program {
+    static constexpr std::size_t max_skips = 16;
+
+    std::uint64_t first_page; ///< of steps, physical; `plan_page::no_page` for none
+    std::uint64_t trail;      ///< physical address of a `breadcrumb`, or `no_trail`
+    std::uint64_t skip_count;
+    skip_range skips[max_skips]; ///< sorted, disjoint
+
+    static constexpr std::uint64_t no_trail = ~std::uint64_t{0};
+};
+
+} // namespace lobos

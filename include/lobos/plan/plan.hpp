@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: GPL-2.0-or-later OR BSD-2-Clause
+#pragma once
+
+/// \file
+/// A plan: all that the verifier has to know of an exec, as plain data that says where things lie. What it describes
+/// (steps, program, tables) is in safe memory already and is read from there, so that what is proved is what will run.
+
+#include <span>
+
+#include <lobos/core/physical_memory.hpp>
+#include <lobos/image/segment.hpp>
+#include <lobos/overlay/program.hpp>
+#include <lobos/paging/clone.hpp>
+#include <lobos/plan/planner.hpp>
+#include <lobos/plan/safe_region.hpp>
+
+namespace lobos {
+
+struct exec_plan {
+    std::span<const segment> image;
+    std::span<const safe_region> safe; ///< every safe region, those of earlier kernels that survive included
+
+    phys_addr code;       ///< page of the overlay's code
+    byte_count code_size;
+    phys_addr stack;      ///< page of its stack
+    phys_addr frame;      ///< page that it is told everything by
+    phys_addr program;    ///< the overlay_program, inside the frame
+    phys_addr bounce;     ///< page
+
+    phys_addr running_root;  ///< page tables in use
+    phys_addr new_root;      ///< page tables of the overlay
+    virt_addr switch_page;   ///< where the running kernel maps `code`: the switch happens there
+
+    virt_addr entry;                            ///< the image's first instruction; physical when not entered paged
+    bool entered_paged = false;
+    std::span<const virtual_segment> virtual_layout; ///< where a paged image expects itself
+
+    plan_cost cost;
+    std::size_t table_pages = 0;
+};
+
+/// Calls `visit(step, time)` for each step of the chain at `first`, in the order in which they will run, until it
+/// returns a fault.
+/// Faults: bad_range (at: page of the chain with an impossible count, or the page after more than `most_pages`), and
+/// whatever `visit` returns.
+template <physical_memory M, class Visit>
+result<void> for_each_step(M& memory, std::uint64_t first, std::size_t most_pages, Visit visit)
+{
+    std::uint64_t time = 0;
+    for (std::size_t pages = 0; first != plan_page::no_page; ++pages) {
+        const phys_addr page = phys_addr::at(first);
+        const auto count = load<std::uint64_t>(memory, page + byte_count::of(offsetof(plan_page, count)));
+        if (pages == most_pages || count > plan_page::capacity)
+            return refuse(fault_code::bad_range, stage::verifying, page);
+        for (std::uint64_t i = 0; i < count; ++i, ++time) {
+            const auto at = page + byte_count::of(offsetof(plan_page, steps) + i * sizeof(overlay_step));
+            if (const result<void> visited = visit(load<overlay_step>(memory, at), time); !visited)
+                return visited;
+        }
+        first = load<std::uint64_t>(memory, page + byte_count::of(offsetof(plan_page, next)));
+    }
+    return {};
+}
+
+} // namespace lobos

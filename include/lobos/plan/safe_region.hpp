@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: GPL-2.0-or-later OR BSD-2-Clause
+#pragma once
+
+/// \file
+/// Safe regions: physical memory that neither the copy nor the new image touches [lobos/2000 §3.2.2]. The paper had
+/// three labels in head.S; here each region has a name, and the list is data: checked, skipped and handed on.
+
+#include <cstddef>
+#include <span>
+#include <string_view>
+
+#include <lobos/core/fault.hpp>
+#include <lobos/core/range.hpp>
+
+namespace lobos {
+
+enum class safe_role : std::uint8_t {
+    code,       ///< the overlay and the way out (the paper's reboot_code)
+    stack,      ///< its stack, which the paper forgot
+    frame,      ///< descriptor table (reboot_gdt), program, registers of the way out
+    page_table, ///< (reboot_pgdir)
+    plan,       ///< the steps
+    bounce,     ///< the page through which cycles are broken
+    parameters, ///< what the new kernel is told (saved_bootparams)
+    log,        ///< what survives
+};
+
+constexpr std::string_view to_string(safe_role role)
+{
+    switch (role) {
+    case safe_role::code: return "overlay code";
+    case safe_role::stack: return "stack";
+    case safe_role::frame: return "descriptor table";
+    case safe_role::page_table: return "page table";
+    case safe_role::plan: return "plan";
+    case safe_role::bounce: return "bounce page";
+    case safe_role::parameters: return "boot parameters";
+    case safe_role::log: return "log";
+    }
+    return "unknown";
+}
+
+/// Whether the overlay itself reads or writes such a region, through its own tables. The processor reads page tables
+/// by their physical address; parameters are for the new kernel; of a log only the trail is touched.
+constexpr bool overlay_touches(safe_role role)
+{
+    return role != safe_role::page_table && role != safe_role::parameters && role != safe_role::log;
+}
+
+struct safe_region {
+    phys_range range = phys_range::between(phys_addr{}, phys_addr{});
+    safe_role role = safe_role::code;
+    friend constexpr bool operator==(const safe_region&, const safe_region&) = default;
+};
+
+/// Safe regions in storage of the caller's. Neighbours of one role that follow each other are one region.
+class safe_region_list {
+public:
+    constexpr explicit safe_region_list(std::span<safe_region> storage = {}) : storage_{storage} {}
+
+    /// Faults: no_space (at: regions needed), with the list as it was.
+    constexpr result<void> add(phys_range range, safe_role role)
+    {
+        if (count_ != 0) {
+            safe_region& last = storage_[count_ - 1];
+            if (last.role == role && checked_add(last.range.last(), byte_count::of(1)) == range.first()) {
+                last.range = phys_range::between(last.range.first(), range.last());
+                return {};
+            }
+        }
+        if (count_ == storage_.size())
+            return refuse(fault_code::no_space, stage::staging, count_ + 1);
+        storage_[count_++] = {range, role};
+        return {};
+    }
+
+    constexpr std::span<const safe_region> regions() const { return storage_.first(count_); }
+
+private:
+    std::span<safe_region> storage_;
+    std::size_t count_ = 0;
+};
+
+} // namespace lobos

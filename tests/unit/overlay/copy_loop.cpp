@@ -1,0 +1,395 @@
+// SPDX-License-Identifier: GPL-2.0-or-later OR BSD-2-Clause
+#include <lobos/overlay/copy_loop.hpp>
+
+#include <array>
+#include <cstring>
+#include <stdexcept>
+
+#include <tests/catch.hpp>
+#include <tests/support/overlay_memory.hpp>
+
+using namespace lobos;
+using namespace lobos::test;
+
+namespace {
+
+constexpr std::uint32_t bits(std::uint32_t first, std::uint32_t count)
+{
+    return static_cast<std::uint32_t>(((std::uint64_t{1} << count) - 1) << first);
+}
+
+/// `Size` bytes from address `Base`, cheap enough for millions of cases. Knows which byte was loaded and stored, and
+/// which was stored twice. The skip ranges lie elsewhere.
+template <class Address, class Word, std::uint32_t Size, Address Base> struct arena {
+    static_assert(Size <= 32 && Base % sizeof(Word) == 0);
+    using address = Address;
+    using word = Word;
+    static constexpr std::uint32_t size = Size;
+    static constexpr Address base = Base;
+    static constexpr Address table = 0x4000;
+
+    std::array<std::uint8_t, Size> bytes{};
+    std::uint32_t loaded = 0;
+    std::uint32_t stored = 0;
+    std::uint32_t stored_again = 0;
+    unsigned accesses = 0;
+    std::array<skip_range, Size> skips{};
+    std::size_t skip_count = 0;
+
+    void reset()
+    {
+        for (std::uint32_t i = 0; i < Size; ++i)
+            bytes[i] = static_cast<std::uint8_t>(i + 1);
+        loaded = stored = stored_again = 0;
+        accesses = 0;
+    }
+    template <class T> std::uint32_t offset(Address at)
+    {
+        const Address o = at - Base;
+        if (o > Size - sizeof(T) || at % sizeof(T) != 0)
+            throw std::out_of_range{"arena: access outside, or not aligned"};
+        ++accesses;
+        return static_cast<std::uint32_t>(o);
+    }
+    template <class T> T get(Address at)
+    {
+        const std::uint32_t o = offset<T>(at);
+        loaded |= bits(o, sizeof(T));
+        T value;
+        std::memcpy(&value, &bytes[o], sizeof(T));
+        return value;
+    }
+    template <class T> void put(Address at, T value)
+    {
+        const std::uint32_t o = offset<T>(at);
+        stored_again |= stored & bits(o, sizeof(T));
+        stored |= bits(o, sizeof(T));
+        std::memcpy(&bytes[o], &value, sizeof(T));
+    }
+    Word load_word(Address at) { return get<Word>(at); }
+    std::uint8_t load_byte(Address at) { return get<std::uint8_t>(at); }
+    void store_word(Address at, Word value) { put(at, value); }
+    void store_byte(Address at, std::uint8_t value) { put(at, value); }
+    std::uint64_t load_u64(Address at)
+    {
+        const Address i = at - table;
+        if (i % 8 != 0 || i >= skip_count * sizeof(skip_range))
+            throw std::out_of_range{"arena: not in the skip list"};
+        return i % 16 == 0 ? skips[i / 16].first : skips[i / 16].last;
+    }
+    void store_u64(Address, std::uint64_t) { throw std::logic_error{"arena: a note from a step"}; }
+    void store_u32(Address, std::uint32_t) { throw std::logic_error{"arena: a note from a step"}; }
+    std::uint64_t clock() { throw std::logic_error{"arena: a step reads the clock"}; }
+};
+
+using arena_32 = arena<std::uint32_t, std::uint32_t, 32, 0>;
+using arena_32_top = arena<std::uint32_t, std::uint32_t, 32, 0xffff'ffe0>; // ends with the last address
+using arena_64 = arena<std::uint64_t, std::uint64_t, 32, 0x1'0000'0000>;
+
+constexpr std::uint32_t fills = ~std::uint32_t{0}; // for `source`
+
+/// Whether the arena is what a memmove (or a fill) of `size` bytes that spares the bytes of `spared` leaves: those
+/// bytes, nothing else, each stored once; loaded what is needed and nothing else.
+template <class M>
+bool moved(const M& memory, std::uint32_t destination, std::uint32_t source, std::uint32_t size, std::uint32_t spared)
+{
+    const std::uint32_t changed = bits(destination, size) & ~spared;
+    bool same = memory.stored == changed && memory.stored_again == 0;
+    if (source != fills) {
+        const std::uint32_t needed =
+            source > destination ? changed << (source - destination) : changed >> (destination - source);
+        same &= memory.loaded == needed;
+    } else {
+        same &= memory.loaded == 0;
+    }
+    for (std::uint32_t i = 0; i < M::size; ++i) {
+        const std::uint32_t from = (changed >> i & 1) != 0 ? (source == fills ? fills : i - destination + source) : i;
+        same &= memory.bytes[i] == (from == fills ? 0 : from + 1);
+    }
+    return same;
+}
+
+/// Runs one step with the arena's skip list. The addresses are offsets.
+template <class M> void step(M& memory, std::uint32_t destination, std::uint32_t source, std::uint32_t size)
+{
+    using address = M::address;
+    memory.reset();
+    const address from = source == fills ? static_cast<address>(overlay_step::zeros) : M::base + source;
+    overlay::run_step(memory, static_cast<address>(M::base + destination), from, static_cast<address>(size),
+        source == fills, M::table, static_cast<address>(memory.skip_count));
+}
+
+/// The skip list that spares exactly the bytes of `spared`.
+template <class M> void spare(M& memory, std::uint32_t spared)
+{
+    memory.skip_count = 0;
+    for (std::uint32_t i = 0; i < M::size; ++i) {
+        if ((spared >> i & 1) == 0)
+            continue;
+        if (i != 0 && (spared >> (i - 1) & 1) != 0)
+            ++memory.skips[memory.skip_count - 1].last;
+        else
+            memory.skips[memory.skip_count++] = {std::uint64_t{M::base} + i, std::uint64_t{M::base} + i};
+    }
+}
+
+/// Every (source, destination, size, first, last) of the arena that stays in it, and every (source, destination, size)
+/// without a skip range. How many there were.
+template <class M> std::size_t every_skip_copy()
+{
+    M memory;
+    std::size_t cases = 0;
+    for (std::uint32_t low = 0; low <= M::size; ++low) {
+        for (std::uint32_t high = low; high < M::size || high == low; ++high) {
+            const std::uint32_t spared = low == M::size ? 0 : bits(low, high - low + 1);
+            spare(memory, spared);
+            for (std::uint32_t size = 0; size <= M::size; ++size)
+                for (std::uint32_t source = 0; source + size <= M::size; ++source)
+                    for (std::uint32_t destination = 0; destination + size <= M::size; ++destination) {
+                        ++cases;
+                        step(memory, destination, source, size);
+                        if (!moved(memory, destination, source, size, spared)) {
+                            CAPTURE(source, destination, size, low, high);
+                            FAIL("not what was asked for");
+                        }
+                    }
+        }
+    }
+    return cases;
+}
+
+// n bytes hold n - k + 1 places for k bytes, for source and destination alike: the sum of squares up to 33. There are
+// 32 * 33 / 2 skip ranges, and none.
+constexpr std::size_t copies_in_32 = 33 * 34 * 67 / 6;
+constexpr std::size_t skip_copies_in_32 = copies_in_32 * (32 * 33 / 2 + 1);
+
+} // namespace
+
+TEMPLATE_TEST_CASE("move is memmove", "[overlay]", arena_32, arena_32_top, arena_64)
+{
+    TestType memory;
+    using address = TestType::address;
+    for (std::uint32_t size = 0; size <= 32; ++size)
+        for (std::uint32_t source = 0; source + size <= 32; ++source)
+            for (std::uint32_t destination = 0; destination + size <= 32; ++destination) {
+                memory.reset();
+                overlay::move(memory, static_cast<address>(TestType::base + destination),
+                    static_cast<address>(TestType::base + source), static_cast<address>(size));
+                CAPTURE(source, destination, size);
+                if (!moved(memory, destination, source, size, 0))
+                    FAIL("not what memmove does");
+            }
+}
+
+TEMPLATE_TEST_CASE("fill stores zeros", "[overlay]", arena_32, arena_32_top, arena_64)
+{
+    TestType memory;
+    using address = TestType::address;
+    for (std::uint32_t size = 0; size <= 32; ++size)
+        for (std::uint32_t destination = 0; destination + size <= 32; ++destination) {
+            memory.reset();
+            overlay::fill(memory, static_cast<address>(TestType::base + destination), static_cast<address>(size));
+            CAPTURE(destination, size);
+            if (!moved(memory, destination, fills, size, 0))
+                FAIL("not zeros");
+        }
+}
+
+TEMPLATE_TEST_CASE("what can go in words goes in words", "[overlay]", arena_32, arena_32_top, arena_64)
+{
+    constexpr unsigned word = sizeof(typename TestType::word);
+    TestType memory;
+    memory.skip_count = 0;
+    step(memory, 0, 16, 16);
+    CHECK(memory.accesses == 2 * 16 / word);
+    step(memory, 8, 0, 24); // backward
+    CHECK(memory.accesses == 2 * 24 / word);
+    step(memory, 1, 1 + word, 2 * word - 1); // bytes up to the word, then words
+    CHECK(memory.accesses == 2 * (word - 1) + 2);
+    step(memory, 1 + word, 1, 2 * word); // and backward
+    CHECK(memory.accesses == 2 * 1 + 2 + 2 * (word - 1));
+    step(memory, 0, 17, 8); // never aligned together
+    CHECK(memory.accesses == 2 * 8);
+    step(memory, 0, fills, 32);
+    CHECK(memory.accesses == 32 / word);
+    step(memory, 3, 3, 0);
+    CHECK(memory.accesses == 0);
+}
+
+TEMPLATE_TEST_CASE("every skip-copy in 32 bytes", "[overlay][exhaustive]", arena_32, arena_32_top, arena_64)
+{
+    CHECK(every_skip_copy<TestType>() == skip_copies_in_32);
+}
+
+TEMPLATE_TEST_CASE("every set of skipped bytes in 12", "[overlay][exhaustive]",
+    (arena<std::uint32_t, std::uint32_t, 12, 0>), (arena<std::uint32_t, std::uint32_t, 12, 0xffff'fff4>),
+    (arena<std::uint64_t, std::uint32_t, 12, 0x100>))
+{
+    TestType memory;
+    for (std::uint32_t spared = 0; spared < 1u << 12; ++spared) {
+        spare(memory, spared);
+        for (std::uint32_t size = 0; size <= 12; ++size)
+            for (std::uint32_t destination = 0; destination + size <= 12; ++destination) {
+                step(memory, destination, fills, size);
+                bool right = moved(memory, destination, fills, size, spared);
+                for (std::uint32_t source = 0; source + size <= 12; ++source) {
+                    step(memory, destination, source, size);
+                    right &= moved(memory, destination, source, size, spared);
+                }
+                if (!right) {
+                    CAPTURE(spared, size, destination);
+                    FAIL("not what was asked for");
+                }
+            }
+    }
+}
+
+TEST_CASE("skip ranges may touch, and lie anywhere", "[overlay]")
+{
+    arena_32 memory;
+    for (const std::uint32_t source : {0u, 2u, 4u, 7u, 12u, fills}) {
+        CAPTURE(source);
+        memory.skips = {skip_range{8, 9}, skip_range{10, 10}, skip_range{11, 14}};
+        memory.skip_count = 3;
+        step(memory, 4, source, 16);
+        CHECK(moved(memory, 4, source, 16, bits(8, 7)));
+        memory.skips = {skip_range{0, 3}, skip_range{20, 0xffff'ffff}};
+        memory.skip_count = 2;
+        step(memory, 4, source, 16);
+        CHECK(moved(memory, 4, source, 16, 0));
+        memory.skips = {skip_range{0, 0xffff'ffff}};
+        memory.skip_count = 1;
+        step(memory, 4, source, 16);
+        CHECK(memory.accesses == 0);
+    }
+}
+
+namespace {
+
+/// A program with its steps, and memory around it: the image's at 0, then program, plan pages and trail.
+template <class M> struct machine {
+    static constexpr std::uint64_t image = 0x1000; // how much there is of it
+    static constexpr std::uint64_t pages[] = {0x4000, 0x2000, 0x3000};
+    static constexpr std::uint64_t program_at = 0x1000;
+    static constexpr std::uint64_t trail_at = 0x5020;
+
+    M memory{0x6000};
+    overlay_program program{plan_page::no_page, overlay_program::no_trail, 0, {}};
+    std::vector<overlay_step> steps;
+    std::vector<std::uint8_t> wanted;
+
+    machine()
+    {
+        for (std::uint64_t i = 0; i < image; ++i)
+            wanted.push_back(static_cast<std::uint8_t>(i * 7 + (i >> 8)));
+        memory.write(0_pa, std::as_bytes(std::span{wanted}));
+        breadcrumb crumb{1, 77, 88, 99, 111};
+        store(memory, phys_addr::at(trail_at), crumb);
+    }
+    /// A step, and what it means to each byte.
+    void add(std::uint64_t destination, std::uint64_t source, std::uint64_t size)
+    {
+        steps.push_back({destination, source, size});
+        const auto before = wanted;
+        for (std::uint64_t i = 0; i < size; ++i) {
+            bool spared = false;
+            for (std::uint64_t s = 0; s < program.skip_count; ++s)
+                spared |= program.skips[s].first <= destination + i && destination + i <= program.skips[s].last;
+            if (!spared)
+                wanted[static_cast<std::size_t>(destination + i)] =
+                    source == overlay_step::zeros ? std::uint8_t{0} : before[static_cast<std::size_t>(source + i)];
+        }
+    }
+    breadcrumb run(std::size_t per_page)
+    {
+        program.first_page = put_steps(memory, steps, pages, per_page);
+        store(memory, phys_addr::at(program_at), program);
+        overlay::run(memory, static_cast<M::address>(program_at));
+        return load<breadcrumb>(memory, phys_addr::at(trail_at));
+    }
+    bool as_wanted() { return std::memcmp(memory.place(0, wanted.size()), wanted.data(), wanted.size()) == 0; }
+};
+
+} // namespace
+
+TEMPLATE_TEST_CASE("a program runs through its chain of pages, around what it skips", "[overlay]",
+    overlay_memory<std::uint32_t>, overlay_memory<std::uint64_t>, (overlay_memory<std::uint64_t, std::uint32_t>))
+{
+    const std::size_t per_page = GENERATE(2u, 3u, 5u, plan_page::capacity);
+    machine<TestType> m;
+    m.program.skip_count = 2;
+    m.program.skips[0] = {0x110, 0x12f};
+    m.program.skips[1] = {0x800, 0x803};
+    m.add(0x100, 0x300, 0x80); // around the first
+    m.add(0x300, 0x301, 0x100); // down over itself
+    m.add(0x7f0, 0x7e0, 0x41); // up over itself, around the second
+    m.add(0x900, overlay_step::zeros, 0x33);
+    m.add(0x20, 0x100, 0x40); // reads what a step before it wrote
+    const breadcrumb crumb = m.run(per_page);
+    CHECK(m.as_wanted());
+    CHECK(m.memory.notes.empty());
+    CHECK(m.memory.ticks == 0);
+    CHECK(crumb.stage == 1);
+    CHECK(m.memory.stored == 0x80 - 0x20 + 0x100 + 0x41 - 4 + 0x33 + 0x40);
+}
+
+TEMPLATE_TEST_CASE("the trail tells how far a program has come", "[overlay]", overlay_memory<std::uint32_t>,
+    overlay_memory<std::uint64_t>)
+{
+    using note = TestType::note;
+    machine<TestType> m;
+    constexpr std::uint64_t trail = machine<TestType>::trail_at;
+    m.program.trail = trail;
+    for (std::uint64_t i = 0; i < 5; ++i)
+        m.add(0x100 + i * 16, 0x800 + i * 16, 8);
+    const breadcrumb crumb = m.run(2);
+    CHECK(m.as_wanted());
+    CHECK(crumb.stage == static_cast<std::uint32_t>(overlay_stage::copied));
+    CHECK(crumb.ticks_per_ms == 77); // not the overlay's
+    CHECK(crumb.steps == 5);
+    CHECK(crumb.began == 10);
+    CHECK(crumb.ended == 20);
+    const std::vector<note> wanted{
+        {trail + 16, 10, 0}, {trail, 2, 0}, {trail + 8, 2, 16}, {trail + 8, 4, 32}, {trail + 8, 5, 40},
+        {trail + 24, 20, 40}, {trail, 3, 40}};
+    CHECK(m.memory.notes == wanted);
+}
+
+TEMPLATE_TEST_CASE("a program without steps is run too", "[overlay]", overlay_memory<std::uint32_t>,
+    overlay_memory<std::uint64_t>)
+{
+    machine<TestType> m;
+    m.program.trail = machine<TestType>::trail_at;
+    const breadcrumb crumb = m.run(1);
+    CHECK(crumb.stage == static_cast<std::uint32_t>(overlay_stage::copied));
+    CHECK(crumb.began == 10);
+    CHECK(crumb.ended == 20);
+    CHECK(m.memory.stored == 0);
+}
+
+TEST_CASE("a full page and the step after it", "[overlay]")
+{
+    machine<overlay_memory<std::uint64_t>> m;
+    m.program.trail = m.trail_at;
+    for (std::uint64_t i = 0; i < plan_page::capacity + 1; ++i)
+        m.add(1 + i, i, 1); // a byte that wanders: the order matters
+    CHECK(m.run(plan_page::capacity).steps == plan_page::capacity + 1);
+    CHECK(m.as_wanted());
+    CHECK(m.wanted[plan_page::capacity + 1] == m.wanted[0]);
+}
+
+TEST_CASE("the last 32-bit address is a source like others", "[overlay]")
+{
+    constexpr std::uint64_t base = 0xffff'c000;
+    overlay_memory<std::uint32_t> memory{0x4000, base};
+    store(memory, phys_addr::at(0xffff'ffff), std::uint8_t{0x5a});
+    const overlay_step steps[] = {{base + 0x3000, 0xffff'ffff, 1}, {0xffff'ffff, overlay_step::zeros, 1}};
+    overlay_program program{plan_page::no_page, overlay_program::no_trail, 1, {}};
+    program.skips[0] = {0xffff'fff0, 0xffff'fffe};
+    const std::uint64_t pages[] = {base + 0x1000};
+    program.first_page = put_steps(memory, steps, pages);
+    store(memory, phys_addr::at(base), program);
+    overlay::run(memory, static_cast<std::uint32_t>(base));
+    CHECK(load<std::uint8_t>(memory, phys_addr::at(base + 0x3000)) == 0x5a);
+    CHECK(load<std::uint8_t>(memory, phys_addr::at(0xffff'ffff)) == 0);
+}

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: GPL-2.0-or-later OR BSD-2-Clause
+#include <lobos/overlay/program.hpp>
+
+#include <type_traits>
+
+#include <tests/catch.hpp>
+
+using namespace lobos;
+
+namespace {
+
+// The layout is an interface between kernels of different compilers and word sizes: concrete numbers.
+static_assert(sizeof(overlay_step) == 24);
+static_assert(offsetof(overlay_step, destination) == 0);
+static_assert(offsetof(overlay_step, source) == 8);
+static_assert(offsetof(overlay_step, size) == 16);
+
+static_assert(sizeof(plan_page) == page_size.raw());
+static_assert(offsetof(plan_page, next) == 0);
+static_assert(offsetof(plan_page, count) == 8);
+static_assert(offsetof(plan_page, steps) == 16);
+static_assert(sizeof(plan_page::steps) / sizeof(overlay_step) == plan_page::capacity);
+static_assert(sizeof(plan_page) - sizeof(plan_page::steps) - 16 < sizeof(overlay_step)); // no step more would fit
+
+static_assert(sizeof(skip_range) == 16);
+static_assert(offsetof(skip_range, first) == 0);
+static_assert(offsetof(skip_range, last) == 8);
+
+static_assert(sizeof(breadcrumb) == 32);
+static_assert(offsetof(breadcrumb, stage) == 0);
+static_assert(offsetof(breadcrumb, ticks_per_ms) == 4);
+static_assert(offsetof(breadcrumb, steps) == 8);
+static_assert(offsetof(breadcrumb, began) == 16);
+static_assert(offsetof(breadcrumb, ended) == 24);
+
+static_assert(offsetof(overlay_program, first_page) == 0);
+static_assert(offsetof(overlay_program, trail) == 8);
+static_assert(offsetof(overlay_program, skip_count) == 16);
+static_assert(offsetof(overlay_program, skips) == 24);
+static_assert(sizeof(overlay_program) == 24 + overlay_program::max_skips * sizeof(skip_range));
+
+static_assert(std::is_trivially_copyable_v<plan_page> && std::is_standard_layout_v<plan_page>);
+static_assert(std::is_trivially_copyable_v<overlay_program> && std::is_standard_layout_v<overlay_program>);
+static_assert(std::is_trivially_copyable_v<breadcrumb> && std::is_standard_layout_v<breadcrumb>);
+
+} // namespace
+
+TEST_CASE("a step fills when its source is no address", "[overlay][program]")
+{
+    STATIC_REQUIRE(overlay_step{1, overlay_step::zeros, 2}.fills());
+    STATIC_REQUIRE_FALSE(overlay_step{1, 0, 2}.fills());
+    STATIC_REQUIRE_FALSE(overlay_step{1, 0xffff'ffff, 2}.fills()); // an address on a 32-bit machine
+    STATIC_REQUIRE(overlay_step{1, 2, 3} == overlay_step{1, 2, 3});
+    STATIC_REQUIRE_FALSE(overlay_step{1, 2, 3} == overlay_step{1, 2, 4});
+}
+
+TEST_CASE("what says none can be no address of a page or a breadcrumb", "[overlay][program]")
+{
+    STATIC_REQUIRE(plan_page::no_page % page_size.raw() != 0);
+    STATIC_REQUIRE(overlay_program::no_trail > ~std::uint64_t{0} - sizeof(breadcrumb));
+}
+
+TEST_CASE("the numbers of the stages are fixed", "[overlay][program]")
+{
+    STATIC_REQUIRE(static_cast<std::uint32_t>(overlay_stage::prepared) == 1);
+    STATIC_REQUIRE(static_cast<std::uint32_t>(overlay_stage::copying) == 2);
+    STATIC_REQUIRE(static_cast<std::uint32_t>(overlay_stage::copied) == 3);
+}
