@@ -1,0 +1,373 @@
+// SPDX-License-Identifier: GPL-2.0-or-later OR BSD-2-Clause
+#pragma once
+
+/// \file
+/// The stages of prepare(), one function each, in the order in which they run. What a stage takes belongs to the
+/// `staged_exec` in the making, which gives it back when a later one fails.
+
+#include <new>
+
+#include <lobos/glue/staged_exec.hpp>
+#include <lobos/handoff/contract.hpp>
+
+namespace lobos {
+
+/// What prepare() is told beside the image.
+struct exec_options {
+    /// Where in a surviving region the overlay leaves its breadcrumb; nothing for none.
+    std::optional<phys_addr> trail = {};
+    /// Called after each stage, for a kernel that wants to show or time them.
+    void (*after)(stage, void*) = nullptr;
+    void* context = nullptr;
+};
+
+/// Not for embedders: prepare() is the way in.
+template <kernel_glue Glue, class Contract> class preparation {
+    using port = Glue::port;
+    using paging = port::paging;
+    using staged = staged_exec<Glue, Contract>;
+
+public:
+    preparation(Glue& glue, const Contract& contract, const exec_options& options)
+        : glue_{glue}, contract_{contract}, options_{options}, out_{glue}
+    {
+    }
+    ~preparation() { give_back_rejected(); }
+    preparation(const preparation&) = delete;
+
+    /// Runs all stages with room for `runs` runs. no_space asks for another try with more.
+    result<staged> run(std::size_t runs)
+    {
+        result<void> ok = reserve(runs);
+        const auto then = [&](result<void> (preparation::*next)(), stage finished) {
+            if (ok)
+                ok = (this->*next)();
+            if (ok && options_.after)
+                options_.after(finished, options_.context);
+        };
+        then(&preparation::make_steps, stage::planning);
+        then(&preparation::place, stage::mapping);
+        then(&preparation::write_all, stage::staging);
+        then(&preparation::prove, stage::verifying);
+        if (!ok)
+            return std::unexpected{ok.error()};
+        return std::move(out_);
+    }
+
+private:
+    /// Storage, and the safe regions that were there before.
+    result<void> reserve(std::size_t runs)
+    {
+        out_.facts_ = glue_.processor().facts();
+        if (const auto accepted = port::accepts(out_.facts_); !accepted)
+            return accepted;
+        out_.generation_ = glue_.memory_generation();
+
+        const auto& map = glue_.memory_map();
+        const std::size_t pages = runs / plan_page::capacity + 1;
+        const std::size_t regions = map.regions().size();
+        const std::size_t safe = pages + max_parameter_pages + 64 + regions;
+        const std::size_t bytes = runs * (sizeof(planner_run) + sizeof(overlay_step)) + safe * sizeof(safe_region) +
+            (regions + 2 * safe + 1) * sizeof(region);
+        out_.workspace_ = glue_.allocate_workspace(bytes);
+        if (out_.workspace_.size() < bytes)
+            return refuse(fault_code::no_memory, stage::planning, bytes);
+        free_ = out_.workspace_;
+        runs_ = carve<planner_run>(runs);
+        steps_ = carve<overlay_step>(runs);
+        out_.safe_ = safe_region_list{carve<safe_region>(safe)};
+        handed_storage_ = carve<region>(regions + 2 * safe + 1);
+        return {};
+    }
+
+    template <class T> std::span<T> carve(std::size_t count)
+    {
+        T* first = reinterpret_cast<T*>(free_.data());
+        for (std::size_t i = 0; i < count; ++i)
+            new (first + i) T;
+        free_ = free_.subspan(count * sizeof(T));
+        return {first, count};
+    }
+
+    /// The order of the copy. The bounce page comes first: it is part of the steps.
+    result<void> make_steps()
+    {
+        const auto bounce = take(safe_role::bounce);
+        if (!bounce)
+            return std::unexpected{bounce.error()};
+        plan_.bounce = *bounce;
+        const auto cost = make_plan(contract_.segments(), *bounce, runs_, steps_);
+        if (!cost)
+            return std::unexpected{cost.error()};
+        plan_.cost = *cost;
+        plan_.image = contract_.segments();
+        return {};
+    }
+
+    /// Every page the overlay needs, and the tables in which it sees them.
+    result<void> place()
+    {
+        result<void> ok;
+        const auto page = [&](phys_addr& where, safe_role role) {
+            const result<phys_addr> got = ok ? take(role) : result<phys_addr>{std::unexpected{ok.error()}};
+            if (got)
+                where = *got;
+            else
+                ok = std::unexpected{got.error()};
+        };
+        page(plan_.code, safe_role::code);
+        page(plan_.stack, safe_role::stack);
+        page(plan_.frame, safe_role::frame);
+        plan_.program = plan_.frame + byte_count::of(port::program_offset);
+        for (std::size_t i = 0; i < contract_.parameter_pages(); ++i)
+            page(parameters_[i], safe_role::parameters);
+        if (ok)
+            ok = lay_out_steps();
+        if (!ok)
+            return ok;
+
+        const auto code_at = glue_.virtual_address(plan_.code);
+        const auto frame_at = glue_.virtual_address(plan_.frame);
+        if (!code_at || !frame_at)
+            return refuse(fault_code::not_mapped, stage::mapping, code_at ? plan_.frame : plan_.code);
+        plan_.switch_page = *code_at;
+        out_.departure_ = *code_at;
+        out_.frame_ = *frame_at;
+        return make_tables();
+    }
+
+    /// Copies the steps into a chain of plan pages.
+    result<void> lay_out_steps()
+    {
+        const auto steps = steps_.first(plan_.cost.steps);
+        std::optional<phys_addr> previous;
+        for (std::size_t done = 0; done < steps.size();) {
+            const auto page = take(safe_role::plan);
+            if (!page)
+                return std::unexpected{page.error()};
+            const auto here = steps.subspan(done).first(std::min(plan_page::capacity, steps.size() - done));
+            auto& memory = glue_.memory();
+            store(memory, *page + byte_count::of(offsetof(plan_page, next)), std::uint64_t{plan_page::no_page});
+            store(memory, *page + byte_count::of(offsetof(plan_page, count)), std::uint64_t{here.size()});
+            memory.write(*page + byte_count::of(offsetof(plan_page, steps)), std::as_bytes(here));
+            zero(*page + byte_count::of(offsetof(plan_page, steps) + here.size_bytes()),
+                sizeof(plan_page::steps) - here.size_bytes());
+            if (previous)
+                store(memory, *previous + byte_count::of(offsetof(plan_page, next)), page->raw());
+            else
+                first_page_ = page->raw();
+            previous = *page;
+            done += here.size();
+            ++plan_pages_;
+        }
+        return {};
+    }
+
+    /// A clone of the running tables: the page of the switch as it is, and what the overlay touches, one to one.
+    result<void> make_tables()
+    {
+        const virt_range kept[] = {
+            virt_range::of(plan_.switch_page, page_size), virt_range::of(out_.frame_, page_size)};
+        const auto wanted = [&](auto put) -> result<void> {
+            result<void> ok;
+            const auto identity = [&](phys_range r) {
+                if (ok && !paging::physical_reach.contains(r))
+                    ok = refuse(fault_code::bad_range, stage::mapping, r.first());
+                else if (ok)
+                    ok = put(identity_mapping<paging>(r));
+            };
+            for (const segment& s : plan_.image) {
+                if (s.what != content::copy && s.what != content::zero)
+                    continue;
+                identity(s.destination);
+                for (const extent& e : s.file)
+                    if (const auto source = phys_range::checked(e.at, e.size))
+                        identity(*source);
+            }
+            for (const safe_region& r : out_.safe_.regions())
+                if (overlay_touches(r.role))
+                    identity(r.range);
+            if (options_.trail)
+                identity(phys_range::of(*options_.trail, byte_count::of(sizeof(breadcrumb))));
+            for (const virtual_segment& v : contract_.virtual_layout())
+                if (ok)
+                    ok = put_virtual(v, put);
+            return ok;
+        };
+        const auto tables = clone_page_tables<paging>(
+            glue_.memory(), out_.facts_.table_root, kept, wanted, [&] { return take(safe_role::page_table); });
+        if (!tables)
+            return std::unexpected{tables.error()};
+        tables->flush.done_by_loading_the_root(); // what the departure does
+        plan_.running_root = out_.facts_.table_root;
+        plan_.new_root = tables->root;
+        plan_.table_pages = tables->tables;
+        return {};
+    }
+
+    /// Where a paged image expects itself, in whole pages of the mode.
+    template <class Put> static result<void> put_virtual(const virtual_segment& v, Put& put)
+    {
+        const virt_range wide = widen(v.virtual_range, paging::granule);
+        const byte_count into = v.virtual_range.first() - wide.first();
+        if (v.physical.raw() < into.raw() || !is_aligned(v.physical - into, paging::granule))
+            return refuse(fault_code::misaligned, stage::mapping, v.virtual_range.first());
+        return put(mapping{wide, v.physical - into, access::read_write});
+    }
+
+    /// Fills what was placed. The parameters come first: only they can be refused.
+    result<void> write_all()
+    {
+        auto& memory = glue_.memory();
+        const auto pages = std::span<const phys_addr>{parameters_}.first(contract_.parameter_pages());
+        region_map handed_over{handed_storage_};
+        if (const auto made = hand_over(handed_over); !made)
+            return made;
+        for (const phys_addr page : pages)
+            zero(page, page_size.raw());
+        if (const auto written = contract_.write_parameters(memory, handed_over, pages); !written)
+            return written;
+
+        const auto code = glue_.processor().code();
+        if (code.bytes.size() > page_size.raw())
+            return refuse(fault_code::no_space, stage::staging, code.bytes.size());
+        memory.write(plan_.code, code.bytes);
+        zero(plan_.code + byte_count::of(code.bytes.size()), page_size.raw() - code.bytes.size());
+        plan_.code_size = byte_count::of(code.bytes.size());
+        out_.departure_ = out_.departure_ + byte_count::of(code.depart);
+
+        zero(plan_.frame, page_size.raw());
+        plan_.entry = contract_.entry();
+        plan_.entered_paged = Contract::leaves == way_out::paged;
+        plan_.virtual_layout = contract_.virtual_layout();
+        const auto program = make_program();
+        if (!program)
+            return std::unexpected{program.error()};
+        return port::write_frame(memory, plan_, out_.facts_, code, Contract::descriptors, Contract::leaves,
+            contract_.registers(pages), *program);
+    }
+
+    /// The memory map of the next kernel: the running one's, with the safe regions in it.
+    result<void> hand_over(region_map& map)
+    {
+        if (const auto copied = map.copy_from(glue_.memory_map()); !copied)
+            return copied;
+        for (const safe_region& r : out_.safe_.regions())
+            if (const auto added = map.add(r.range, region_kind::safe); !added)
+                return added;
+        return {};
+    }
+
+    /// Safe regions that the image's destinations touch are skipped; that the image allows it, the verifier proves.
+    result<overlay_program> make_program()
+    {
+        overlay_program program{};
+        program.first_page = first_page_;
+        program.trail = options_.trail ? options_.trail->raw() : overlay_program::no_trail;
+        result<void> ok;
+        const auto skip = [&](phys_range r) {
+            const bool touched = std::ranges::any_of(plan_.image,
+                [&](const segment& s) { return s.occupies() && s.destination.overlaps(r); });
+            if (!touched || !ok)
+                return;
+            if (program.skip_count == overlay_program::max_skips) {
+                ok = refuse(fault_code::no_space, stage::staging, overlay_program::max_skips + 1);
+                return;
+            }
+            program.skips[program.skip_count++] = {r.first().raw(), r.last().raw()};
+        };
+        for (const safe_region& r : out_.safe_.regions())
+            skip(r.range);
+        for (const region& r : glue_.memory_map().regions())
+            if (r.kind == region_kind::surviving)
+                skip(r.range);
+        if (!ok)
+            return std::unexpected{ok.error()};
+        std::ranges::sort(std::span{program.skips}.first(static_cast<std::size_t>(program.skip_count)), {},
+            &skip_range::first);
+        return program;
+    }
+
+    /// The proof, of what lies in memory now; and the checksums that commit() will compare.
+    result<void> prove()
+    {
+        for (const region& r : glue_.memory_map().regions())
+            if (r.kind == region_kind::surviving)
+                if (const auto added = out_.safe_.add(r.range, safe_role::log); !added)
+                    return added;
+        plan_.safe = out_.safe_.regions();
+        // The planner is through with its runs; the verifier takes their storage.
+        static_assert(sizeof(verified_write) == sizeof(planner_run) && alignof(verified_write) == alignof(planner_run));
+        auto* writes = reinterpret_cast<verified_write*>(runs_.data());
+        for (std::size_t i = 0; i < runs_.size(); ++i)
+            new (writes + i) verified_write;
+        const auto verified = verify<port>(
+            plan_, glue_.memory_map(), glue_.memory(), std::span{writes, runs_.size()}, plan_pages_);
+        if (!verified)
+            return std::unexpected{verified.error()};
+        out_.verified_ = *verified;
+        out_.sums_ = out_.take_checksums();
+        return {};
+    }
+
+    /// A safe page. One that the image wants is put aside until the end, so that the glue does not give it again.
+    /// Faults: no_memory, no_space.
+    result<phys_addr> take(safe_role role)
+    {
+        for (;;) {
+            const std::optional<phys_addr> page = glue_.allocate_page();
+            if (!page)
+                return refuse(fault_code::no_memory, stage::staging, std::uint64_t{0});
+            const phys_range range = phys_range::of(*page, page_size);
+            const bool wanted = std::ranges::any_of(contract_.segments(),
+                [&](const segment& s) { return s.occupies() && s.destination.overlaps(range); });
+            if (wanted) {
+                store(glue_.memory(), *page, rejected_);
+                rejected_ = page->raw();
+                continue;
+            }
+            if (const auto added = out_.safe_.add(range, role); !added) {
+                glue_.free_page(*page);
+                return std::unexpected{added.error()};
+            }
+            out_.owned_ = out_.safe_.regions().size();
+            return *page;
+        }
+    }
+
+    /// The pages put aside are a list through their own first words.
+    void give_back_rejected()
+    {
+        while (rejected_ != plan_page::no_page) {
+            const phys_addr page = phys_addr::at(rejected_);
+            rejected_ = load<std::uint64_t>(glue_.memory(), page);
+            glue_.free_page(page);
+        }
+    }
+
+    void zero(phys_addr at, std::uint64_t size)
+    {
+        constexpr std::array<std::byte, 256> zeros{};
+        for (std::uint64_t done = 0; done < size;) {
+            const std::uint64_t here = std::min<std::uint64_t>(zeros.size(), size - done);
+            glue_.memory().write(at + byte_count::of(done), std::span{zeros}.first(static_cast<std::size_t>(here)));
+            done += here;
+        }
+    }
+
+    Glue& glue_;
+    const Contract& contract_;
+    const exec_options& options_;
+    staged out_;
+    exec_plan plan_ = {};
+    std::span<std::byte> free_ = {};
+    std::span<planner_run> runs_ = {};
+    std::span<overlay_step> steps_ = {};
+    std::span<region> handed_storage_ = {};
+    std::array<phys_addr, max_parameter_pages> parameters_ = {};
+    std::uint64_t first_page_ = plan_page::no_page;
+    std::size_t plan_pages_ = 0;
+    std::uint64_t rejected_ = plan_page::no_page;
+};
+
+} // namespace lobos

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: GPL-2.0-or-later OR BSD-2-Clause
+#pragma once
+
+/// \file
+/// The front door. `prepare()` does everything that can fail: it places the machinery in safe memory, plans, verifies
+/// and takes the checksums; whatever it says, the running kernel is as it was. `commit()` looks once more whether the
+/// machine is still the one that was planned for, and goes.
+///
+///     auto staged = lobos::prepare(glue, contract);
+///     if (!staged)
+///         return report(staged.error());
+///     return report(lobos::commit(*staged)); // comes back only with a fault, and then nothing has happened
+
+#include <lobos/glue/preparation.hpp>
+
+namespace lobos {
+
+/// Stages, plans and verifies the exec of `contract`'s image. The contract and what it points to must outlive the
+/// result.
+///
+/// Faults: no_memory, no_space, whatever the port, the planner, the clone, the contract and the rules refuse; the
+/// running kernel is then as it was.
+template <kernel_glue Glue, class Contract>
+    requires entry_contract<Contract, typename Glue::port>
+result<staged_exec<Glue, Contract>> prepare(Glue& glue, const Contract& contract, const exec_options& options = {})
+{
+    // One run for each extent is the rule; more only where runs wait for each other in circles.
+    std::size_t runs = 64;
+    for (const segment& s : contract.segments())
+        runs += s.file.size() + 1;
+    for (int attempt = 1;; ++attempt) {
+        auto staged = preparation<Glue, Contract>{glue, contract, options}.run(runs);
+        constexpr int most_attempts = 16;
+        const bool again = !staged && staged.error().code == fault_code::no_space &&
+            staged.error().in == stage::planning && attempt < most_attempts;
+        if (!again)
+            return staged;
+        runs = static_cast<std::size_t>(staged.error().at) + 64;
+    }
+}
+
+/// The staged exec goes on to refer to its contract, so a temporary one does not compile.
+template <kernel_glue Glue, class Contract>
+void prepare(Glue& glue, const Contract&& contract, const exec_options& options = {}) = delete;
+
+/// Goes. Compares the machine, the memory map and every staged byte with what was verified; comes back only when one
+/// of them differs, and then nothing has happened. Past that comparison nothing is allocated and nothing can fail.
+///
+/// Faults: memory_map_changed, table_root_changed, descriptor_table_changed, staged_image_changed (at: destination of
+/// the segment, or the overlay's code page when it is the machinery that changed).
+template <kernel_glue Glue, class Contract> fault commit(staged_exec<Glue, Contract>& staged)
+{
+    Glue& glue = *staged.glue_;
+    if (glue.memory_generation() != staged.generation_)
+        return {fault_code::memory_map_changed, stage::committing, glue.memory_generation()};
+    if (const auto same = Glue::port::unchanged(staged.facts_, glue.processor().facts()); !same)
+        return same.error();
+    const auto sums = staged.take_checksums();
+    for (std::size_t i = 0; i < staged.plan().image.size(); ++i)
+        if (sums.image[i] != staged.sums_.image[i])
+            return {fault_code::staged_image_changed, stage::committing,
+                staged.plan().image[i].destination.first().raw()};
+    if (sums != staged.sums_)
+        return {fault_code::staged_image_changed, stage::committing, staged.plan().code.raw()};
+
+    glue.before_point_of_no_return();
+    glue.processor().interrupts_off(); // the point of no return
+    glue.processor().depart(staged.departure_, staged.frame_);
+    std::unreachable();
+}
+
+} // namespace lobos
