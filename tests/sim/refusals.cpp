@@ -1,0 +1,292 @@
+// SPDX-License-Identifier: GPL-2.0-or-later OR BSD-2-Clause
+
+#include "scenario.hpp"
+
+using namespace lobos;
+using namespace lobos::test;
+
+namespace {
+
+/// What must be the same after a refusal: pages, workspaces, the processor, and every byte that was somebody's.
+struct kernel_state {
+    explicit kernel_state(sim::x86_kernel& k, byte_count ram)
+        : pages{k.pages_taken()}, workspaces{k.workspaces_taken()}, facts{k.processor().facts()},
+          generation{k.memory_map().regions().begin(), k.memory_map().regions().end()}, memory{k.memory(), ram}
+    {
+    }
+
+    void check_unchanged(sim::x86_kernel& k, const std::vector<extent>& files, byte_count ram) const
+    {
+        CHECK(k.pages_taken() == pages);
+        CHECK(k.workspaces_taken() == workspaces);
+        CHECK(k.wrong_frees == 0);
+        CHECK(k.processor().facts() == facts);
+        CHECK(k.processor().state.interrupts);
+        CHECK_FALSE(k.gone);
+        CHECK(std::ranges::equal(k.memory_map().regions(), generation));
+        snapshot was = memory;
+        snapshot now{k.memory(), ram};
+        std::size_t different = 0;
+        const auto compare = [&](phys_range r) {
+            for (std::uint64_t i = 0; i < r.size().raw(); ++i)
+                different += was[r.first().raw() + i] != now[r.first().raw() + i];
+        };
+        compare(sim::x86_kernel::own_memory);
+        for (const extent& e : files)
+            compare(phys_range::of(e.at, e.size));
+        CHECK(different == 0);
+    }
+
+    std::size_t pages;
+    std::size_t workspaces;
+    x86::machine_facts facts;
+    std::vector<region> generation;
+    snapshot memory;
+};
+
+std::vector<extent> files_of(const linux_scenario& s)
+{
+    std::vector<extent> all = s.kernel_file.extents;
+    all.insert(all.end(), s.initrd_file.extents.begin(), s.initrd_file.extents.end());
+    return all;
+}
+
+/// After a refusal the next exec works.
+void check_still_able(linux_scenario& s)
+{
+    const auto image = s.load();
+    REQUIRE(image);
+    const x86::linux32_entry contract{*image};
+    auto staged = prepare(s.machine, contract);
+    REQUIRE(staged);
+    CHECK(std::holds_alternative<sim::entry_state>(run(*staged)));
+}
+
+/// What can change in the machine between prepare and commit.
+struct disturbance {
+    const char* what;
+    void (*apply)(linux_scenario&, const exec_plan&);
+    fault_code expected;
+};
+
+void flip(sim::memory& memory, phys_addr at)
+{
+    store(memory, at, static_cast<std::uint8_t>(load<std::uint8_t>(memory, at) ^ 0x10));
+}
+
+phys_addr place_of(const exec_plan& plan, safe_role role)
+{
+    for (const safe_region& r : plan.safe)
+        if (r.role == role)
+            return r.range.first();
+    FAIL("no such region");
+    return {};
+}
+
+} // namespace
+
+TEST_CASE("no memory for the n-th request, for every n: refused, nothing lost, the next exec works")
+{
+    std::size_t n = 0;
+    for (bool refused = true; refused; ++n) {
+        CAPTURE(n);
+        linux_scenario s{11};
+        const auto image = s.load();
+        REQUIRE(image);
+        const kernel_state before{s.machine, s.ram};
+        s.machine.fail_request(n);
+        {
+            const x86::linux32_entry contract{*image};
+            const auto staged = prepare(s.machine, contract);
+            refused = !staged;
+            if (refused)
+                CHECK(staged.error().code == fault_code::no_memory);
+        }
+        s.machine.fail_request(std::nullopt);
+        before.check_unchanged(s.machine, files_of(s), s.ram);
+        if (n < 4 || !refused)
+            check_still_able(s);
+    }
+    CHECK(n == 9 + 1); // workspace, bounce, code, stack, frame, two of parameters, plan, table: and then it works
+}
+
+TEST_CASE("whatever changes between prepare and commit is found, and named")
+{
+    const disturbance all[] = {
+        {"memory map", [](linux_scenario& s, const exec_plan&) { ++s.machine.generation; },
+            fault_code::memory_map_changed},
+        {"table root",
+            [](linux_scenario& s, const exec_plan&) {
+                auto& mmu = s.machine.processor().mmu;
+                mmu.load_cr3(mmu.cr3() + 0x1000);
+            },
+            fault_code::table_root_changed},
+        {"write protection",
+            [](linux_scenario& s, const exec_plan&) {
+                auto& mmu = s.machine.processor().mmu;
+                mmu.load_cr0(mmu.cr0() ^ x86::cr0::write_protect);
+            },
+            fault_code::table_root_changed},
+        {"descriptor table", [](linux_scenario& s, const exec_plan&) { s.machine.processor().gdtr_base += 8; },
+            fault_code::descriptor_table_changed},
+        {"descriptor limit", [](linux_scenario& s, const exec_plan&) { s.machine.processor().gdtr_limit -= 8; },
+            fault_code::descriptor_table_changed},
+        {"staged kernel",
+            [](linux_scenario& s, const exec_plan&) {
+                flip(s.machine.memory(), s.kernel_file.extents[3].at + byte_count::of(77));
+            },
+            fault_code::staged_image_changed},
+        {"staged initrd",
+            [](linux_scenario& s, const exec_plan&) {
+                const extent& last = s.initrd_file.extents.back();
+                flip(s.machine.memory(), last.at + (last.size - byte_count::of(1)));
+            },
+            fault_code::staged_image_changed},
+        {"steps",
+            [](linux_scenario& s, const exec_plan& p) {
+                flip(s.machine.memory(), place_of(p, safe_role::plan) + byte_count::of(40));
+            },
+            fault_code::staged_image_changed},
+        {"tables",
+            [](linux_scenario& s, const exec_plan& p) {
+                flip(s.machine.memory(), place_of(p, safe_role::page_table) + byte_count::of(4092));
+            },
+            fault_code::staged_image_changed},
+        {"code", [](linux_scenario& s, const exec_plan& p) { flip(s.machine.memory(), place_of(p, safe_role::code)); },
+            fault_code::staged_image_changed},
+        {"frame",
+            [](linux_scenario& s, const exec_plan& p) {
+                flip(s.machine.memory(), place_of(p, safe_role::frame) + byte_count::of(3));
+            },
+            fault_code::staged_image_changed},
+        {"parameters",
+            [](linux_scenario& s, const exec_plan& p) {
+                flip(s.machine.memory(), place_of(p, safe_role::parameters) + byte_count::of(0x2d0));
+            },
+            fault_code::staged_image_changed},
+    };
+    for (const disturbance& d : all) {
+        CAPTURE(d.what);
+        linux_scenario s{5};
+        const auto image = s.load();
+        REQUIRE(image);
+        const x86::linux32_entry contract{*image};
+        auto staged = prepare(s.machine, contract);
+        REQUIRE(staged);
+        d.apply(s, staged->plan());
+        const auto outcome = run(*staged);
+        REQUIRE(std::holds_alternative<fault>(outcome));
+        CHECK(std::get<fault>(outcome).code == d.expected);
+        CHECK(std::get<fault>(outcome).in == stage::committing);
+        CHECK_FALSE(s.machine.gone);
+        CHECK(s.machine.processor().state.interrupts);
+        CHECK(s.machine.processor().writes.empty());
+    }
+}
+
+TEST_CASE("a changed segment is named by its destination")
+{
+    linux_scenario s{6};
+    const auto image = s.load();
+    REQUIRE(image);
+    const x86::linux32_entry contract{*image};
+    auto staged = prepare(s.machine, contract);
+    REQUIRE(staged);
+    flip(s.machine.memory(), s.initrd_file.extents[1].at);
+    CHECK(std::get<fault>(run(*staged)).at == image->initrd->first().raw());
+}
+
+TEST_CASE("a kernel that is not in the port's mode is refused")
+{
+    linux_scenario s{0};
+    const auto image = s.load();
+    REQUIRE(image);
+    auto& mmu = s.machine.processor().mmu;
+    mmu.load_cr4(mmu.cr4() | x86::cr4::wide_pages);
+    const x86::linux32_entry contract{*image};
+    const auto staged = prepare(s.machine, contract);
+    REQUIRE_FALSE(staged);
+    CHECK(staged.error().code == fault_code::unsupported);
+    CHECK(s.machine.pages_taken() == s.kernel_file.extents.size() + s.initrd_file.extents.size());
+}
+
+TEST_CASE("an image on a surviving region is refused unless it declares padding there")
+{
+    paged_scenario s{2};
+    elf_builder without = paged_scenario::image();
+    without.parts.pop_back();
+    s.kernel_file = s.machine.stage(without.build());
+    const auto contract = s.load();
+    REQUIRE(contract);
+    const std::size_t pages = s.machine.pages_taken();
+    const auto staged = prepare(s.machine, *contract);
+    REQUIRE_FALSE(staged);
+    CHECK(staged.error() ==
+        fault{fault_code::destination_not_usable, stage::verifying, paged_scenario::log_region.first().raw()});
+    CHECK(s.machine.pages_taken() == pages);
+    CHECK(s.machine.workspaces_taken() == 0);
+}
+
+TEST_CASE("what is larger than memory is refused")
+{
+    SECTION("the kernel")
+    {
+        auto large = linux_scenario::small_linux();
+        large.init_size = 16u << 20;
+        linux_scenario s{0, large};
+        const auto image = s.load();
+        REQUIRE_FALSE(image);
+        CHECK(image.error().code == fault_code::no_room);
+    }
+    SECTION("the initrd, once the kernel has its place")
+    {
+        linux_scenario s{0, linux_scenario::small_linux(), 3u << 20};
+        REQUIRE(s.machine.map().add(phys_range::of(phys_addr::at(0x28'0000), 4_MiB), region_kind::reserved));
+        const auto image = s.load();
+        REQUIRE_FALSE(image);
+        CHECK(image.error() == fault{fault_code::no_room, stage::loading, 3u << 20});
+    }
+}
+
+TEST_CASE("a command line that is too long is refused, never cut")
+{
+    linux_scenario s{0};
+    CHECK(s.load(std::string(2047, 'x')));
+    const auto image = s.load(std::string(2048, 'x'));
+    REQUIRE_FALSE(image);
+    CHECK(image.error() == fault{fault_code::command_line_too_long, stage::loading, 2048});
+}
+
+TEST_CASE("a memory map of overlaps is one map, and one with too many regions for the boot parameters is refused")
+{
+    linux_scenario s{4};
+    // Lies outside RAM: it is only told on. Every other page is reserved, in any order and twice.
+    const auto add = [&](std::uint64_t i, region_kind kind, byte_count size) {
+        return s.machine.map().add(phys_range::of(phys_addr::at((16u << 20) + i * 0x1000), size), kind).has_value();
+    };
+    const auto outcome = [&]() -> result<void> {
+        const auto image = s.load();
+        REQUIRE(image);
+        const x86::linux32_entry contract{*image};
+        const auto staged = prepare(s.machine, contract);
+        if (!staged)
+            return std::unexpected{staged.error()};
+        return {};
+    };
+    REQUIRE(add(0, region_kind::acpi_nvs, byte_count::of(0x20'0000)));
+    for (std::uint64_t i = 0; i < 100; i += 2)
+        REQUIRE((add(98 - i, region_kind::reserved, 4_KiB) && add(98 - i, region_kind::acpi_reclaimable, 4_KiB)));
+    CHECK(s.machine.memory_map().regions().size() == 1 + 100);
+    CHECK(outcome());
+
+    const std::size_t pages = s.machine.pages_taken();
+    for (std::uint64_t i = 100; i < 200; i += 2)
+        REQUIRE(add(i, region_kind::reserved, 4_KiB));
+    REQUIRE(s.machine.memory_map().regions().size() == 201);
+    const auto refused = outcome();
+    REQUIRE_FALSE(refused);
+    CHECK(refused.error().code == fault_code::too_many_regions);
+    CHECK(refused.error().at > 200);
+    CHECK(s.machine.pages_taken() == pages);
+    CHECK(s.machine.workspaces_taken() == 0);
+}

@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: GPL-2.0-or-later OR BSD-2-Clause
+#pragma once
+
+/// \file
+/// A whole exec in the simulator, and the comparison of every byte of memory with what it should be afterwards.
+
+#include <variant>
+
+#include <lobos/image/bzimage.hpp>
+#include <lobos/image/elf.hpp>
+#include <lobos/kernel_exec.hpp>
+#include <lobos/plan/explain.hpp>
+#include <lobos/sim/x86_kernel.hpp>
+#include <lobos/survive/log.hpp>
+#include <lobos/x86/linux32_entry.hpp>
+#include <lobos/x86/paged_entry.hpp>
+
+#include <tests/catch.hpp>
+#include <tests/support/bzimage_builder.hpp>
+#include <tests/support/elf_builder.hpp>
+
+namespace lobos::test {
+
+/// All of a machine's memory: a byte, or `unknown` where nobody ever wrote.
+class snapshot {
+public:
+    static constexpr std::uint16_t unknown = 0x100;
+
+    snapshot(const sim::memory& memory, byte_count ram) : bytes_(static_cast<std::size_t>(ram.raw()), unknown)
+    {
+        memory.for_each_written([&](phys_addr at, std::byte b) {
+            bytes_[static_cast<std::size_t>(at.raw())] = std::to_integer<std::uint8_t>(b);
+        });
+    }
+    std::uint16_t& operator[](std::uint64_t at) { return bytes_[static_cast<std::size_t>(at)]; }
+    std::size_t size() const { return bytes_.size(); }
+    friend bool operator==(const snapshot&, const snapshot&) = default;
+
+private:
+    std::vector<std::uint16_t> bytes_;
+};
+
+/// Commits, and says what came of it: the state of the processor in the new kernel, or the fault that refused.
+template <class Staged> std::variant<sim::entry_state, fault> run(Staged& staged)
+{
+    try {
+        return commit(staged);
+    } catch (const sim::new_kernel_entered& entered) {
+        return entered.state;
+    }
+}
+
+/// Memory as the image wants it, computed byte by byte from the plan's image and the memory before; the bytes that the
+/// overlay may use as it likes are `unknown`.
+inline snapshot wanted_memory(const exec_plan& plan, snapshot before)
+{
+    snapshot after = before;
+    const auto safe = [&](std::uint64_t at) {
+        return std::ranges::any_of(
+            plan.safe, [&](const safe_region& r) { return r.range.contains(phys_addr::at(at)); });
+    };
+    for (const segment& s : plan.image) {
+        std::vector<std::uint64_t> sources;
+        if (s.what == content::copy)
+            for (const extent& e : s.file)
+                for (std::uint64_t i = 0; i < e.size.raw(); ++i)
+                    sources.push_back(e.at.raw() + i);
+        for (std::uint64_t i = 0; i < s.destination.size().raw(); ++i) {
+            const std::uint64_t at = s.destination.first().raw() + i;
+            if (safe(at))
+                continue;
+            if (s.what == content::copy)
+                after[at] = before[sources.at(static_cast<std::size_t>(s.file_offset.raw() + i))];
+            if (s.what == content::zero)
+                after[at] = 0;
+        }
+    }
+    return after;
+}
+
+/// Compares all of memory; the overlay's stack, its bounce page and its trail are its own.
+inline void check_memory(const exec_plan& plan, const snapshot& before, snapshot after, std::optional<phys_addr> trail)
+{
+    snapshot wanted = wanted_memory(plan, before);
+    const auto forget = [&](phys_range r) {
+        for (std::uint64_t i = 0; i < r.size().raw(); ++i)
+            after[r.first().raw() + i] = wanted[r.first().raw() + i] = snapshot::unknown;
+    };
+    for (const safe_region& r : plan.safe)
+        if (r.role == safe_role::stack || r.role == safe_role::bounce)
+            forget(r.range);
+    if (trail)
+        forget(phys_range::of(*trail, byte_count::of(sizeof(breadcrumb))));
+    std::size_t different = 0;
+    for (std::uint64_t at = 0; at < after.size(); ++at)
+        if (after[at] != wanted[at] && different++ == 0) {
+            CAPTURE(at, after[at], wanted[at]);
+            CHECK(after[at] == wanted[at]);
+        }
+    CHECK(different == 0);
+}
+
+/// A Linux kernel with an initrd, staged in a simulated kernel's scattered pages.
+struct linux_scenario {
+    static constexpr byte_count ram = byte_count::of(8u << 20);
+
+    explicit linux_scenario(std::uint32_t seed, bzimage_builder kernel = small_linux(), std::size_t initrd = 0x1'2345)
+        : machine{ram, seed}
+    {
+        bytes contents(initrd);
+        for (std::size_t i = 0; i < initrd; ++i)
+            contents[i] = pattern(i * 3 + 5);
+        kernel_file = machine.stage(kernel.build());
+        initrd_file = machine.stage(contents);
+    }
+
+    static bzimage_builder small_linux()
+    {
+        return {.code = 0x3'2340, .init_size = 0x8'0000, .pref_address = 0x20'0000, .kernel_alignment = 0x10'0000};
+    }
+
+    result<linux_image> load(std::string_view command_line = "console=ttyS0 x=\"a b\"")
+    {
+        return load_bzimage(kernel_file.source(machine.memory()), initrd_file.source(machine.memory()),
+            {.command_line = command_line}, machine.memory_map());
+    }
+
+    sim::x86_kernel machine;
+    sim::staged_bytes kernel_file;
+    sim::staged_bytes initrd_file;
+};
+
+/// Another paged kernel, whose image lies over the running one's, with padding that holds a surviving log.
+struct paged_scenario {
+    static constexpr byte_count ram = byte_count::of(8u << 20);
+    static constexpr phys_range log_region = phys_range::of(phys_addr::at(0x11'0000), byte_count::of(0x4000));
+
+    explicit paged_scenario(std::uint32_t seed) : machine{ram, seed}
+    {
+        if (!machine.map().add(log_region, region_kind::surviving))
+            throw sim::machine_error{"memory map", 0};
+        log = surviving_log<sim::memory>::create(machine.memory(), log_region);
+        log->append("the old kernel was here");
+        kernel_file = machine.stage(image().build());
+    }
+
+    static elf_builder image()
+    {
+        elf_builder e;
+        e.parts = {{.p_type = PT_LOAD,
+                       .p_offset = 0x1000,
+                       .p_vaddr = 0xc010'0000,
+                       .p_paddr = 0x10'0000,
+                       .p_filesz = 0x1'5432,
+                       .p_memsz = 0x3'0000,
+                       .p_flags = PF_R | PF_W | PF_X,
+                       .p_align = 0x1000},
+            {.p_type = PT_LOBOS_PADDING,
+                .p_offset = 0,
+                .p_vaddr = 0,
+                .p_paddr = 0x11'0000,
+                .p_filesz = 0,
+                .p_memsz = 0x4000,
+                .p_flags = 0,
+                .p_align = 1}};
+        e.entry = 0xc010'0040;
+        e.size = 0x1000 + 0x1'5432;
+        return e;
+    }
+
+    result<x86::paged_entry> load(std::string_view command_line = "next generation=1")
+    {
+        const auto loaded = load_elf32(kernel_file.source(machine.memory()), x86::elf_machine);
+        if (!loaded)
+            return std::unexpected{loaded.error()};
+        return x86::paged_entry::make(*loaded, {}, command_line);
+    }
+
+    sim::x86_kernel machine;
+    result<surviving_log<sim::memory>> log = refuse(fault_code::no_log, stage::surviving, 0);
+    sim::staged_bytes kernel_file;
+};
+
+} // namespace lobos::test
