@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: GPL-2.0-or-later OR BSD-2-Clause
+#pragma once
+
+/// \file
+/// Files are the loader's modules, by name. A name may be the whole path or, as in the paper's `lobos linux-2.2.13`
+/// [lobos/2000 §3.4], just the intermediate part of it: `linux-6.1` finds /usr/src/linux-6.1.0-50-686/vmlinuz.
+
+#include "frames.hpp"
+
+#include <lobos/core/fixed_list.hpp>
+#include <lobos/image/source.hpp>
+
+#include <expected>
+#include <new>
+#include <string_view>
+
+namespace kernel {
+
+struct file {
+    std::string_view path;
+    lobos::phys_addr at;
+    lobos::byte_count size;
+};
+
+using file_table = lobos::fixed_list<file, 16>;
+
+/// True when `name` is a component of `path`, or the beginning of one up to a separator of its parts.
+constexpr bool is_part_of(std::string_view name, std::string_view path)
+{
+    for (std::size_t begin = 0; !name.empty() && begin < path.size();) {
+        const std::size_t slash = std::min(path.find('/', begin), path.size());
+        const std::string_view component{path.data() + begin, slash - begin};
+        if (component.starts_with(name)) {
+            const char after = component.size() == name.size() ? '-' : component[name.size()];
+            if (after == '.' || after == '-' || after == '_')
+                return true;
+        }
+        begin = slash + 1;
+    }
+    return false;
+}
+static_assert(is_part_of("linux-6.1", "/usr/src/linux-6.1.0-50-686/vmlinuz"));
+static_assert(!is_part_of("linux-6.1", "/usr/src/linux-6.10/vmlinuz") && !is_part_of("", "/a"));
+
+/// The one file that `name` means, or why there is none.
+constexpr std::expected<file, std::string_view> find_file(const file_table& files, std::string_view name)
+{
+    const file* found = nullptr;
+    for (const file& f : files) {
+        if (f.path == name)
+            return f;
+        if (!is_part_of(name, f.path))
+            continue;
+        if (found)
+            return std::unexpected<std::string_view>{"more than one file has that name"};
+        found = &f;
+    }
+    if (!found)
+        return std::unexpected<std::string_view>{"no file has that name"};
+    return *found;
+}
+
+/// A file, read in: its bytes in scattered frames. Gives them back when it is dropped.
+class file_in_memory {
+public:
+    /// Reads `f`. Fault: no_memory (at: bytes), with nothing taken.
+    static lobos::result<file_in_memory> read(const file& f)
+    {
+        using namespace lobos;
+        const std::size_t pages = static_cast<std::size_t>((f.size.raw() + page_size.raw() - 1) >> 12);
+        file_in_memory in;
+        in.storage_ = workspace.take(pages * sizeof(extent));
+        if (in.storage_.empty() && pages != 0)
+            return refuse(fault_code::no_memory, stage::loading, f.size.raw());
+        auto* extents = reinterpret_cast<extent*>(in.storage_.data());
+        frame_pool.restart_scatter();
+        for (std::size_t i = 0; i < pages; ++i) {
+            const auto page = frame_pool.take_scattered();
+            if (!page)
+                return refuse(fault_code::no_memory, stage::loading, f.size.raw());
+            const byte_count done = byte_count::of(i * page_size.raw());
+            const byte_count here = std::min(page_size, f.size - done);
+            memory.write(*page, {pointer_to(f.at + done), static_cast<std::size_t>(here.raw())});
+            new (extents + i) extent{*page, here};
+            in.extents_ = {extents, i + 1};
+        }
+        return in;
+    }
+
+    file_in_memory(file_in_memory&& other) noexcept
+        : storage_{std::exchange(other.storage_, {})}, extents_{std::exchange(other.extents_, {})}
+    {
+    }
+    file_in_memory& operator=(file_in_memory&&) = delete;
+    ~file_in_memory()
+    {
+        for (const lobos::extent& e : extents_)
+            frame_pool.give(e.at);
+        workspace.give(storage_);
+    }
+
+    lobos::staged_file<linear_memory> source() const { return {memory, extents_}; }
+    std::size_t pages() const { return extents_.size(); }
+
+private:
+    file_in_memory() = default;
+    std::span<std::byte> storage_;
+    std::span<const lobos::extent> extents_;
+};
+
+} // namespace kernel

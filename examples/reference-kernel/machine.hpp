@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: GPL-2.0-or-later OR BSD-2-Clause
+#pragma once
+
+/// \file
+/// What the loader, or the kernel before, told this one: memory map, files, command line. All of it is copied before
+/// any frame is given out, for it lies in memory that is about to be free.
+
+#include "console.hpp"
+#include "files.hpp"
+#include "options.hpp"
+
+#include <lobos/core/region_map.hpp>
+#include <lobos/x86/multiboot_info.hpp>
+
+extern "C" {
+extern std::byte image_begin[];
+extern std::byte image_end[];
+extern std::byte safe_begin[];
+extern std::byte safe_end[];
+}
+
+namespace kernel {
+
+inline lobos::phys_range physical(const std::byte* begin, const std::byte* end)
+{
+    const auto first = reinterpret_cast<std::uintptr_t>(begin) - static_cast<std::uintptr_t>(kernel_base);
+    return lobos::phys_range::of(
+        lobos::phys_addr::at(first), lobos::byte_count::of(static_cast<std::uint64_t>(end - begin)));
+}
+inline lobos::phys_range own_image() { return physical(image_begin, image_end); }
+inline lobos::phys_range log_region() { return physical(safe_begin, safe_end); }
+
+class machine {
+public:
+    /// Reads it all and makes the free memory known.
+    /// Faults: those of the multiboot reader; no_space when there are more files or longer names than there is room for;
+    /// no_memory without room for a workspace.
+    lobos::result<void> start(lobos::phys_addr info)
+    {
+        using namespace lobos;
+        const multiboot_reader reader{memory, info};
+        region_map told{told_storage_};
+        auto ok = reader.read_memory_map(told);
+        // The kernel before needs its safe regions no longer: this one stands on its own tables.
+        for (const region& r : told.regions())
+            if (ok)
+                ok = map.add(r.range, r.kind == region_kind::safe ? region_kind::usable : r.kind);
+        if (ok)
+            ok = map.add(log_region(), region_kind::surviving);
+        if (ok)
+            ok = read_strings(reader);
+        if (!ok)
+            return ok;
+
+        for (const region& r : map.regions())
+            if (r.kind == region_kind::usable)
+                frame_pool.add(r.range);
+        frame_pool.remove(phys_range::of(0_pa, 1_MiB)); // the firmware's and the loader's
+        frame_pool.remove(own_image());
+        for (const file& f : files)
+            frame_pool.remove(phys_range::of(f.at, f.size));
+
+        // Room for what a plan takes if every frame is a run of its own.
+        const std::size_t pages = frame_pool.free() / 48 + 16;
+        const auto row = frame_pool.take_row(pages);
+        if (!row)
+            return refuse(fault_code::no_memory, stage::loading, pages * page_size.raw());
+        workspace.use({pointer_to(*row), pages * static_cast<std::size_t>(page_size.raw())});
+        return {};
+    }
+
+    lobos::region_map map{map_storage_};
+    file_table files;
+    std::string_view command_line;
+
+    /// A number for the whole map.
+    std::uint32_t map_checksum() const
+    {
+        lobos::crc32c sum;
+        for (const lobos::region& r : map.regions()) {
+            const std::uint64_t words[] = {
+                r.range.first().raw(), r.range.last().raw(), static_cast<std::uint64_t>(r.kind)};
+            sum.update(std::as_bytes(std::span{words}));
+        }
+        return sum.value();
+    }
+
+private:
+    lobos::result<void> read_strings(const lobos::multiboot_reader<linear_memory>& reader)
+    {
+        using namespace lobos;
+        const auto copy = [&](std::optional<phys_addr> at) -> result<std::string_view> {
+            if (!at)
+                return std::string_view{};
+            const auto text = reader.string(*at, std::span{strings_}.subspan(strings_used_));
+            strings_used_ += text ? text->size() + 1 : 0;
+            return text;
+        };
+        const auto line = copy(reader.command_line());
+        if (!line)
+            return std::unexpected{line.error()};
+        command_line = *line;
+        for (std::uint32_t i = 0; i < reader.module_count(); ++i) {
+            const auto module = reader.module(i);
+            if (!module)
+                return std::unexpected{module.error()};
+            const auto text = copy(module->string.raw() == 0 ? std::optional<phys_addr>{} : module->string);
+            if (!text)
+                return std::unexpected{text.error()};
+            if (module->size.raw() == 0)
+                continue;
+            // The last word of the module's string is the file's path.
+            if (!files.push_back({text_from(*text, text->rfind(' ') + 1), module->start, module->size}))
+                return refuse(fault_code::no_space, stage::loading, files.size() + 1);
+        }
+        return {};
+    }
+
+    std::array<lobos::region, 256> told_storage_{};
+    std::array<lobos::region, 256> map_storage_{};
+    std::array<char, 16384> strings_{};
+    std::size_t strings_used_ = 0;
+};
+
+} // namespace kernel

@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: GPL-2.0-or-later OR BSD-2-Clause
+#pragma once
+
+/// \file
+/// The kernel's command line: `exec=NAME[,NAME...] [initrd=NAME] [chain=N] [generation=G] [-- TARGET COMMAND LINE]`.
+/// The first word is the loader's name for the kernel. The names are tried in turn until one can be executed; before
+/// that the kernel executes itself `chain` times, and counts.
+
+#include <algorithm>
+#include <cstdint>
+#include <string_view>
+
+namespace kernel {
+
+struct options {
+    std::string_view exec;   ///< names with commas between them
+    std::string_view initrd; ///< empty: none
+    std::uint32_t chain = 0;
+    std::uint32_t generation = 0;
+    std::string_view own;    ///< everything in front of the target's, without the first word
+    std::string_view target; ///< the target's command line, to the letter
+};
+
+/// The text from `position` on; nothing when it has no such position.
+constexpr std::string_view text_from(std::string_view text, std::size_t position)
+{
+    text.remove_prefix(std::min(position, text.size()));
+    return text;
+}
+
+/// The text up to `separator`, which is taken off `text` with it.
+constexpr std::string_view take_until(std::string_view& text, char separator)
+{
+    const std::size_t end = std::min(text.find(separator), text.size());
+    const std::string_view taken{text.data(), end};
+    text = text_from(text, end + 1);
+    return taken;
+}
+
+constexpr std::uint32_t number(std::string_view digits)
+{
+    std::uint32_t n = 0;
+    for (const char c : digits)
+        if (c >= '0' && c <= '9')
+            n = n * 10 + static_cast<std::uint32_t>(c - '0');
+    return n;
+}
+
+constexpr options parse(std::string_view line)
+{
+    options o;
+    take_until(line, ' ');
+    const std::size_t dashes = std::min(line.starts_with("-- ") ? 0 : line.find(" -- "), line.size());
+    o.own = {line.data(), dashes};
+    if (dashes < line.size())
+        o.target = text_from(line, line.find("-- ", dashes) + 3);
+    for (std::string_view rest = o.own; !rest.empty();) {
+        std::string_view word = take_until(rest, ' ');
+        const std::string_view key = take_until(word, '=');
+        if (key == "exec")
+            o.exec = word;
+        else if (key == "initrd")
+            o.initrd = word;
+        else if (key == "chain")
+            o.chain = number(word);
+        else if (key == "generation")
+            o.generation = number(word);
+    }
+    return o;
+}
+
+// Sanity checks
+static_assert(parse("k exec=a,b initrd=c chain=12 -- quiet -- x=1").target == "quiet -- x=1");
+static_assert(parse("k exec=a,b initrd=c chain=12 -- quiet").exec == "a,b");
+static_assert(parse("k chain=12 generation=3").chain == 12 && parse("k chain=12").target.empty());
+static_assert(parse("k -- y").target == "y" && parse("k").own.empty());
+
+} // namespace kernel

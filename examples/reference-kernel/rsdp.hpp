@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: GPL-2.0-or-later OR BSD-2-Clause
+#pragma once
+
+/// \file
+/// The ACPI root pointer, where a PC's firmware leaves it: in the first KiB of the extended BIOS data area, or between
+/// 0xE0000 and 1 MiB, on a 16-byte boundary [acpi/6.5 §5.2.5.1].
+
+#include "linear_memory.hpp"
+
+#include <optional>
+#include <string_view>
+
+namespace kernel {
+
+inline std::optional<lobos::phys_addr> find_rsdp_in(std::uint64_t begin, std::uint64_t end)
+{
+    constexpr std::size_t size = 20; // of the part that every version has, and that the checksum covers
+    for (std::uint64_t at = begin; at + size <= end; at += 16) {
+        std::array<std::byte, size> bytes;
+        memory.read(lobos::phys_addr::at(at), bytes);
+        std::uint8_t sum = 0;
+        for (const std::byte b : bytes)
+            sum = static_cast<std::uint8_t>(sum + std::to_integer<std::uint8_t>(b));
+        const std::string_view signature{reinterpret_cast<const char*>(bytes.data()), 8};
+        if (signature == "RSD PTR " && sum == 0)
+            return lobos::phys_addr::at(at);
+    }
+    return std::nullopt;
+}
+
+inline std::optional<lobos::phys_addr> find_rsdp()
+{
+    const auto segment = lobos::load<std::uint16_t>(memory, lobos::phys_addr::at(0x40e));
+    const std::uint64_t extended = std::uint64_t{segment} << 4;
+    if (extended >= 0x80000 && extended < 0xa0000)
+        if (const auto found = find_rsdp_in(extended, extended + 1024))
+            return found;
+    return find_rsdp_in(0xe0000, 0x100000);
+}
+
+} // namespace kernel

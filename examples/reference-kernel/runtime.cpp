@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: GPL-2.0-or-later OR BSD-2-Clause
+
+/// \file
+/// The five functions of the C library that compilers call, and std::string_view::find.
+
+#include <cstddef>
+
+extern "C" {
+
+void* memcpy(void* to, const void* from, std::size_t size)
+{
+    void* const result = to;
+    asm volatile("rep movsb" : "+D"(to), "+S"(from), "+c"(size) : : "memory");
+    return result;
+}
+
+void* memmove(void* to, const void* from, std::size_t size)
+{
+    auto* t = static_cast<unsigned char*>(to);
+    const auto* f = static_cast<const unsigned char*>(from);
+    if (t <= f || t >= f + size)
+        return memcpy(to, from, size);
+    for (volatile unsigned char* v = t; size-- > 0;)
+        v[size] = f[size];
+    return to;
+}
+
+void* memset(void* to, int value, std::size_t size)
+{
+    void* const result = to;
+    asm volatile("rep stosb" : "+D"(to), "+c"(size) : "a"(value) : "memory");
+    return result;
+}
+
+int memcmp(const void* a, const void* b, std::size_t size)
+{
+    const auto* x = static_cast<const unsigned char*>(a);
+    const auto* y = static_cast<const unsigned char*>(b);
+    for (std::size_t i = 0; i < size; ++i)
+        if (x[i] != y[i])
+            return x[i] < y[i] ? -1 : 1;
+    return 0;
+}
+
+void* memchr(const void* in, int value, std::size_t size)
+{
+    const auto* bytes = static_cast<const unsigned char*>(in);
+    for (std::size_t i = 0; i < size; ++i)
+        if (bytes[i] == static_cast<unsigned char>(value))
+            return const_cast<unsigned char*>(bytes + i);
+    return nullptr;
+}
+
+} // extern "C"

@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: GPL-2.0-or-later OR BSD-2-Clause
+"""What the demo and the QEMU tests boot: the reference kernel, Debian's kernels, the initramfs that speaks for them.
+
+`prepare` makes sure of all of it: installs, fetches, builds what is missing or out of date, and nothing else.
+"""
+
+import re
+import subprocess
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import boot
+
+
+@dataclass(frozen=True)
+class Linux:
+    """A Debian kernel in the cache."""
+
+    name: str  # linux-686
+    image: Path  # .../vmlinuz-6.1.0-50-686
+
+    @property
+    def version(self) -> str:
+        return self.image.name.removeprefix("vmlinuz-")
+
+    @property
+    def file(self) -> boot.File:
+        """Where a running Debian would have its source, and the paper its kernel: `linux-6.1` is enough to find it."""
+        return boot.File(f"/usr/src/linux-{self.version}/vmlinuz", self.image)
+
+
+@dataclass(frozen=True)
+class Initramfs:
+    path: Path
+    checksum: str  # as its /init will print it
+
+    @property
+    def file(self) -> boot.File:
+        return boot.File("/boot/initrd.img", self.path)
+
+
+@dataclass(frozen=True)
+class Kit:
+    reference_kernel: Path
+    linux_686: Linux
+    linux_amd64: Linux
+    busybox: Path
+    log_tool: Path | None
+
+    def initramfs(self, filler: int = 0) -> Initramfs:
+        """Builds it, with so many MiB more that do not compress."""
+        path = boot.ROOT / "build" / (f"initramfs-{filler}.gz" if filler else "initramfs.gz")
+        command = [sys.executable, str(boot.ROOT / "tools/make-initramfs"), str(path), "--busybox", str(self.busybox)]
+        if self.log_tool:
+            command += ["--log-tool", str(self.log_tool)]
+        if filler:
+            command += ["--filler", str(filler)]
+        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+        if done.returncode != 0:
+            raise boot.BootError("the initramfs cannot be built")
+        return Initramfs(path, done.stdout.strip())
+
+
+def prepare(reference_kernel: Path | None = None, log_tool: Path | None = None) -> Kit:
+    """Builds nothing when given a reference kernel."""
+    built = boot.things_from("build.sh") if reference_kernel is None else {}
+    fetched = boot.things_from("kernels.sh")
+    return Kit(
+        reference_kernel=reference_kernel or built["reference-kernel"],
+        linux_686=Linux("linux-686", fetched["linux-686"]),
+        linux_amd64=Linux("linux-amd64", fetched["linux-amd64"]),
+        busybox=fetched["busybox"],
+        log_tool=log_tool or built.get("lobos-log"),
+    )
+
+
+# What the initramfs says ---------------------------------------------------------------------------------------------
+
+
+def said(lines: list[str], key: str) -> str | None:
+    """What follows `init: KEY: ` in the output, or None."""
+    prefix = f"init: {key}: "
+    return next((line.removeprefix(prefix) for line in lines if line.startswith(prefix)), None)
+
+
+def surviving_log(lines: list[str]) -> list[str]:
+    """The lines of the log that survived, as the initramfs printed them."""
+    try:
+        begin = lines.index("init: surviving log") + 1
+        end = lines.index("init: powering off", begin)
+    except ValueError:
+        return []
+    return lines[begin:end]
+
+
+# What the reference kernel says --------------------------------------------------------------------------------------
+
+GENERATION = re.compile(r"lobos: reference kernel, generation (\d+)")
+REPORT = re.compile(r"(?:lobos: )?report: (.+?) = (\d+)(?: (.*))?$")
+
+PICTURE = re.compile(r"lobos: picture: (before|after) (0x[0-9a-fA-F]+) (0x[0-9a-fA-F]+) (.+)$")
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One line of a generation's report."""
+
+    value: int
+    unit: str
+
+
+def figures(lines: Iterable[str]) -> dict[str, Figure]:
+    """The report in these lines."""
+    found = (REPORT.match(line) for line in lines)
+    return {match[1]: Figure(int(match[2]), match[3] or "") for match in found if match}
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """One line of its picture of memory: both ends belong to it."""
+
+    first: int
+    last: int
+    what: str
+
+
+@dataclass(frozen=True)
+class Generation:
+    """What one generation of the reference kernel said, from its first line to its point of no return or its end."""
+
+    number: int
+    lines: tuple[str, ...]
+
+    def picture(self, when: str) -> list[Stretch]:
+        """What lies where, `before` or `after` the exec."""
+        found = [match for line in self.lines if (match := PICTURE.match(line)) and match[1] == when]
+        return [Stretch(int(match[2], 16), int(match[3], 16), match[4]) for match in found]
+
+    def figures(self) -> dict[str, Figure]:
+        return figures(self.lines)
+
+    def first(self, pattern: str) -> re.Match | None:
+        return next((match for line in self.lines if (match := re.search(pattern, line))), None)
+
+
+def generations(transcript: boot.Transcript) -> list[Generation]:
+    """Only what was said before the target spoke: it may print the log, which holds the same lines again."""
+    text = bytes(transcript.output[:transcript.target_start]) if transcript.execs else b""
+    result: list[tuple[int, list[str]]] = []
+    for line in text.decode(errors="replace").replace("\r", "").split("\n"):
+        if match := GENERATION.match(line):
+            result.append((int(match[1]), []))
+        if result and line:
+            result[-1][1].append(line)
+    return [Generation(number, tuple(lines)) for number, lines in result]
