@@ -74,11 +74,12 @@ bool next_reserved(std::FILE* list, phys_range& found)
 
 int print(const surviving_log<memory_file>& log, memory_file& memory)
 {
-    const auto read = log.for_each(
-        [](std::string_view text) { std::printf("%.*s\n", static_cast<int>(text.size()), text.data()); });
+    const auto read =
+        log.for_each([](std::string_view text) { std::printf("%.*s\n", static_cast<int>(text.size()), text.data()); });
     const auto crumb = load<breadcrumb>(memory, log.trail());
     if (crumb.stage == static_cast<std::uint32_t>(overlay_stage::copied) && crumb.ticks_per_ms != 0)
-        std::printf("report: copy = %" PRIu64 " microseconds\n", (crumb.ended - crumb.began) * 1000 / crumb.ticks_per_ms);
+        std::printf(
+            "report: copy = %" PRIu64 " microseconds\n", (crumb.ended - crumb.began) * 1000 / crumb.ticks_per_ms);
     if (!read)
         std::fprintf(stderr, "lobos-log: corrupt at 0x%" PRIx64 "\n", read.error().at);
     return read ? 0 : 2;
@@ -101,7 +102,7 @@ int main(int argc, char** argv)
     while (next_reserved(list, region)) {
         // Two neighbours may have become one region: a log begins at a page, not always at the region's first.
         for (std::optional<phys_addr> at = checked_align_up(region.first(), page_size); at && *at < region.last();
-             at = checked_add(*at, page_size)) {
+            at = checked_add(*at, page_size)) {
             const auto log = surviving_log<memory_file>::open(memory, phys_range::between(*at, region.last()));
             if (memory.failed)
                 break; // not ours to read: a device's

@@ -14,13 +14,14 @@ public:
     void calibrate()
     {
         using namespace lobos::machine;
-        constexpr std::uint16_t count = 11932; // 10 ms of 1.193182 MHz
+        constexpr std::uint16_t count = 11932;         // 10 ms of 1.193182 MHz
         out_byte(0x61, (in_byte(0x61) & 0xfc) | 0x01); // gate on, speaker off
         out_byte(0x43, 0xb0);                          // channel 2, mode 0: output goes up at the end of the count
         out_byte(0x42, count & 0xff);
         out_byte(0x42, count >> 8);
         const std::uint64_t begin = read_clock();
-        while ((in_byte(0x61) & 0x20) == 0) {}
+        while ((in_byte(0x61) & 0x20) == 0) {
+        }
         ticks_per_ms_ = static_cast<std::uint32_t>(read_clock() - begin) / 10;
     }
 

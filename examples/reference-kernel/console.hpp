@@ -44,7 +44,8 @@ public:
         put("lobos: ");
         put(line);
         put("\r\n");
-        while ((lobos::machine::in_byte(port + 5) & transmitter_idle) == 0) {}
+        while ((lobos::machine::in_byte(port + 5) & transmitter_idle) == 0) {
+        }
     }
     void show(const lobos::text_line& line) const { show(line.view()); }
 
@@ -58,7 +59,8 @@ private:
     static void put(std::string_view text)
     {
         for (const char c : text) {
-            while ((lobos::machine::in_byte(port + 5) & holding_empty) == 0) {}
+            while ((lobos::machine::in_byte(port + 5) & holding_empty) == 0) {
+            }
             lobos::machine::out_byte(port, static_cast<std::uint8_t>(c));
         }
     }

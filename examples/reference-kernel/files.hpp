@@ -22,7 +22,7 @@ struct file {
     lobos::byte_count size;
 };
 
-using file_table = lobos::fixed_list<file, 16>;
+using file_table = lobos::fixed_list<file, 32>;
 
 /// True when `name` is a component of `path`, or the beginning of one up to a separator of its parts.
 constexpr bool is_part_of(std::string_view name, std::string_view path)
@@ -88,7 +88,8 @@ public:
     }
 
     file_in_memory(file_in_memory&& other) noexcept
-        : storage_{std::exchange(other.storage_, {})}, extents_{std::exchange(other.extents_, {})}
+        : storage_{std::exchange(other.storage_, {})},
+          extents_{std::exchange(other.extents_, {})}
     {
     }
     file_in_memory& operator=(file_in_memory&&) = delete;
@@ -100,7 +101,6 @@ public:
     }
 
     lobos::staged_file<linear_memory> source() const { return {memory, extents_}; }
-    std::size_t pages() const { return extents_.size(); }
 
 private:
     file_in_memory() = default;

@@ -32,7 +32,8 @@ public:
     void remove(lobos::phys_range range)
     {
         const auto within = intersection(range, mapped_memory);
-        for (std::size_t i = within ? index(within->first()) : frames; i < frames && frame(i).first() <= within->last(); ++i)
+        for (std::size_t i = within ? index(within->first()) : frames; i < frames && frame(i).first() <= within->last();
+            ++i)
             set(i, false);
     }
 

@@ -26,8 +26,22 @@ using namespace lobos;
 machine this_machine;
 options boot_options;
 
-/// From a verified exec to the new kernel. Returns only with a fault.
-template <class Contract> fault go(glue& g, const Contract& contract, const file_in_memory& in, stage_times& times)
+/// Why an exec was refused, in words.
+text_line in_words(const fault& refused)
+{
+    return text_line{to_string(refused.code)}
+        .add(" at ")
+        .add_hex(refused.at, 8)
+        .add(" while ")
+        .add(to_string(refused.in));
+}
+text_line in_words(std::string_view name, std::string_view problem)
+{
+    return text_line{problem}.add(": ").add(name);
+}
+
+/// From a verified exec to the new kernel. Returns only when that is refused.
+template <class Contract> text_line go(glue& g, const Contract& contract, stage_times& times)
 {
     exec_options wanted;
     if (out.log)
@@ -37,110 +51,125 @@ template <class Contract> fault go(glue& g, const Contract& contract, const file
     times.restart();
     auto staged = prepare(g, contract, wanted);
     if (!staged)
-        return staged.error();
-    report(staged->plan(), staged->checksum(), this_machine.files, in.pages(), times);
+        return in_words(staged.error());
+    report(staged->plan(), staged->checksum(), this_machine.files, times);
     if (out.log) {
         const breadcrumb crumb{.stage = static_cast<std::uint32_t>(overlay_stage::prepared),
-            .ticks_per_ms = timer.ticks_per_ms(), .steps = 0, .began = 0, .ended = 0};
+            .ticks_per_ms = timer.ticks_per_ms(),
+            .steps = 0,
+            .began = 0,
+            .ended = 0};
         store(memory, out.log->trail(), crumb);
     }
-    return commit(*staged);
+    return in_words(commit(*staged));
 }
 
 /// A Linux kernel, by its 32-bit entry.
-fault exec_linux(glue& g, const file_in_memory& in, stage_times& times)
+text_line exec_linux(glue& g, const file_in_memory& in, stage_times& times)
 {
     const linux_request request{.command_line = boot_options.target};
-    if (boot_options.initrd.empty()) {
-        const auto image = load_bzimage(in.source(), request, this_machine.map);
+    const auto loaded_and_gone = [&](const result<linux_image>& image) {
         if (!image)
-            return image.error();
+            return in_words(image.error());
         report_loaded(image->segments, times);
-        return go(g, x86::linux32_entry{*image, find_rsdp()}, in, times);
-    }
+        const x86::linux32_entry contract{*image, find_rsdp()};
+        return go(g, contract, times);
+    };
+    if (boot_options.initrd.empty())
+        return loaded_and_gone(load_bzimage(in.source(), request, this_machine.map));
     const auto initrd = find_file(this_machine.files, boot_options.initrd);
-    if (!initrd) {
-        out.say(text_line{"initrd "}.add(boot_options.initrd).add(": ").add(initrd.error()));
-        return {fault_code::empty_image, stage::loading, 0};
-    }
+    if (!initrd)
+        return in_words(boot_options.initrd, initrd.error());
     const auto initrd_in = file_in_memory::read(*initrd);
     if (!initrd_in)
-        return initrd_in.error();
-    const auto image = load_bzimage(in.source(), initrd_in->source(), request, this_machine.map);
-    if (!image)
-        return image.error();
-    report_loaded(image->segments, times);
-    return go(g, x86::linux32_entry{*image, find_rsdp()}, in, times);
+        return in_words(initrd_in.error());
+    return loaded_and_gone(load_bzimage(in.source(), initrd_in->source(), request, this_machine.map));
 }
 
-/// Another kernel like this one, entered with paging on. It finds the same files where they lie.
-fault exec_paged(glue& g, const file_in_memory& in, std::string_view command_line, stage_times& times)
+/// A kernel that is entered with paging on, as the paper did. It finds the same files where they lie.
+text_line exec_paged(glue& g, const file_in_memory& in, std::string_view command_line, stage_times& times)
 {
     const auto image = load_elf32(in.source(), x86::elf_machine);
     if (!image)
-        return image.error();
+        return in_words(image.error());
     fixed_list<multiboot_module, file_table::capacity()> modules;
     for (const file& f : this_machine.files)
         (void)modules.push_back({phys_range::of(f.at, f.size), f.path}); // of the same capacity
     const auto contract = x86::paged_entry::make(*image, modules, command_line);
     if (!contract)
-        return contract.error();
+        return in_words(contract.error());
     report_loaded(contract->segments(), times);
-    return go(g, *contract, in, times);
+    return go(g, *contract, times);
 }
 
-/// The system call of the paper [lobos/2000 fig. 3], kernel mode only: replaces this kernel by the file `name`.
-/// Returns when that was refused; one line has been said, and everything is as it was.
+/// The system call of the paper [lobos/2000 fig. 3], kernel mode only: replaces this kernel by the file `name`. A
+/// paged kernel is told `command_line`, Linux what its own boot protocol says it is. Returns when that was refused: one
+/// line has said why, and everything is as it was.
 void sys_lobos(std::string_view name, std::string_view command_line)
 {
     out.say(text_line{"exec "}.add(name));
-    glue g{this_machine.map};
-    const fault refused = [&]() -> fault {
+    const text_line refused = [&] {
         const auto f = find_file(this_machine.files, name);
-        if (!f) {
-            out.say(text_line{"kernel "}.add(name).add(": ").add(f.error()));
-            return {fault_code::empty_image, stage::loading, 0};
-        }
+        if (!f)
+            return in_words(name, f.error());
         stage_times times;
         const auto in = file_in_memory::read(*f);
         if (!in)
-            return in.error();
+            return in_words(in.error());
         times.finished(stage_times::read);
+        glue g{this_machine.map};
         if (is_bzimage(in->source()))
             return exec_linux(g, *in, times);
         if (is_elf(in->source()))
             return exec_paged(g, *in, command_line, times);
-        return {fault_code::unknown_format, stage::loading, 0};
+        return in_words({fault_code::unknown_format, stage::loading, 0});
     }();
-    out.say(text_line{"fault: "}
-                .add(to_string(refused.code))
-                .add(" at ")
-                .add_hex(refused.at, 8)
-                .add(" while ")
-                .add(to_string(refused.in)));
+    out.say(text_line{"fault: "}.add(refused.view()));
     out.say(text_line{"still running, "}.add_decimal(frame_pool.free()).add(" pages free"));
 }
 
-/// The command line for this kernel's next self: one generation further.
+/// A command line in the making. The buffer is larger than the one this kernel's own was read into.
+class line_writer {
+public:
+    explicit line_writer(std::span<char> buffer) : buffer_{buffer} {}
+    void put(std::string_view s)
+    {
+        expects(s.size() <= buffer_.size() - used_, "a command line has room for what was read");
+        used_ += s.copy(buffer_.data() + used_, s.size());
+    }
+    std::string_view view() const { return {buffer_.data(), used_}; }
+
+private:
+    std::span<char> buffer_;
+    std::size_t used_ = 0;
+};
+
+/// For a target that is entered paged: like a multiboot loader's, its name and then the target's own.
+std::string_view target_command_line(std::span<char> buffer, std::string_view name)
+{
+    line_writer line{buffer};
+    line.put(name);
+    line.put(" ");
+    line.put(boot_options.target);
+    return line.view();
+}
+
+/// For this kernel's next self: one generation further.
 std::string_view next_command_line(std::span<char> buffer)
 {
-    std::size_t used = 0;
-    const auto put = [&](std::string_view s) {
-        expects(s.size() <= buffer.size() - used, "the command line has room for itself");
-        used += s.copy(buffer.data() + used, s.size());
-    };
-    put("reference-kernel");
+    line_writer line{buffer};
+    line.put("reference-kernel");
     for (std::string_view rest = boot_options.own; !rest.empty();) {
         const std::string_view word = take_until(rest, ' ');
         if (word.starts_with("generation="))
             continue;
-        put(" ");
-        put(word);
+        line.put(" ");
+        line.put(word);
     }
-    put(text_line{" generation="}.add_decimal(boot_options.generation + 1).view());
-    put(" -- ");
-    put(boot_options.target);
-    return {buffer.data(), used};
+    line.put(text_line{" generation="}.add_decimal(boot_options.generation + 1).view());
+    line.put(" -- ");
+    line.put(boot_options.target);
+    return line.view();
 }
 
 void find_log()
@@ -179,26 +208,28 @@ extern "C" [[noreturn]] void kernel_main(std::uint32_t magic, std::uint32_t info
         stop();
     }
     if (const auto started = this_machine.start(phys_addr::at(info)); !started) {
-        out.show(text_line{"stopped: "}.add(to_string(started.error().code)).add(" at ").add_hex(started.error().at, 8));
+        out.show(
+            text_line{"stopped: "}.add(to_string(started.error().code)).add(" at ").add_hex(started.error().at, 8));
         stop();
     }
     boot_options = parse(this_machine.command_line);
     find_log();
-    out.say(text_line{"reference kernel, generation "}
-                .add_decimal(boot_options.generation)
-                .add(", 4 MB pages, paging on"));
+    out.say(
+        text_line{"reference kernel, generation "}.add_decimal(boot_options.generation).add(", 4 MB pages, paging on"));
     out.say(text_line{"memory: "}
-                .add_decimal(frame_pool.free())
-                .add(" pages free, region map CRC ")
-                .add_hex(this_machine.map_checksum(), 8));
+            .add_decimal(frame_pool.free())
+            .add(" pages free, region map CRC ")
+            .add_hex(this_machine.map_checksum(), 8));
     for (const file& f : this_machine.files)
         out.show(text_line{"file "}.add(f.path).add(" ").add(f.size).add(" bytes"));
 
-    static std::array<char, 17000> next;
+    static std::array<char, 17000> line;
     if (boot_options.generation < boot_options.chain)
-        sys_lobos("reference-kernel", next_command_line(next));
-    for (std::string_view names = boot_options.exec; !names.empty();)
-        sys_lobos(take_until(names, ','), next_command_line(next));
+        sys_lobos("reference-kernel", next_command_line(line));
+    for (std::string_view names = boot_options.exec; !names.empty();) {
+        const std::string_view name = take_until(names, ',');
+        sys_lobos(name, target_command_line(line, name));
+    }
     out.say("nothing left to exec");
     stop();
 }

@@ -27,14 +27,20 @@ inline lobos::phys_range physical(const std::byte* begin, const std::byte* end)
     return lobos::phys_range::of(
         lobos::phys_addr::at(first), lobos::byte_count::of(static_cast<std::uint64_t>(end - begin)));
 }
-inline lobos::phys_range own_image() { return physical(image_begin, image_end); }
-inline lobos::phys_range log_region() { return physical(safe_begin, safe_end); }
+inline lobos::phys_range own_image()
+{
+    return physical(image_begin, image_end);
+}
+inline lobos::phys_range log_region()
+{
+    return physical(safe_begin, safe_end);
+}
 
 class machine {
 public:
     /// Reads it all and makes the free memory known.
-    /// Faults: those of the multiboot reader; no_space when there are more files or longer names than there is room for;
-    /// no_memory without room for a workspace.
+    /// Faults: those of the multiboot reader; no_space when there are more files or longer names than there is room
+    /// for; no_memory without room for a workspace.
     lobos::result<void> start(lobos::phys_addr info)
     {
         using namespace lobos;
@@ -107,10 +113,15 @@ private:
             const auto text = copy(module->string.raw() == 0 ? std::optional<phys_addr>{} : module->string);
             if (!text)
                 return std::unexpected{text.error()};
-            if (module->size.raw() == 0)
-                continue;
             // The last word of the module's string is the file's path.
-            if (!files.push_back({text_from(*text, text->rfind(' ') + 1), module->start, module->size}))
+            const std::string_view path = text_from(*text, text->rfind(' ') + 1);
+            // A loader may promise more than memory holds; what is not there cannot be read, and is no file.
+            const auto range = phys_range::checked(module->start, module->size);
+            if (!range || !mapped_memory.contains(*range) || map.first_not(region_kind::usable, *range)) {
+                out.show(text_line{"file "}.add(path).add(" is empty or not in memory, ignored"));
+                continue;
+            }
+            if (!files.push_back({path, module->start, module->size}))
                 return refuse(fault_code::no_space, stage::loading, files.size() + 1);
         }
         return {};

@@ -41,17 +41,12 @@ inline void number_line(std::string_view key, std::uint64_t number, std::string_
     out.show(lobos::text_line{"report: "}.add(key).add(" = ").add_decimal(number).add(" ").add(unit));
 }
 
-inline void picture_line(std::string_view when, lobos::phys_range r, std::string_view what, std::string_view detail = {})
+inline void picture_line(
+    std::string_view when, lobos::phys_range r, std::string_view what, std::string_view detail = {})
 {
-    out.show(lobos::text_line{"picture: "}
-                 .add(when)
-                 .add(" ")
-                 .add(r.first())
-                 .add(" ")
-                 .add(r.last())
-                 .add(" ")
-                 .add(what)
-                 .add(detail));
+    out.show(
+        lobos::text_line{"picture: "}.add(when).add(" ").add(r.first()).add(" ").add(r.last()).add(" ").add(what).add(
+            detail));
 }
 
 inline void report_loaded(std::span<const lobos::segment> segments, stage_times& times)
@@ -61,28 +56,34 @@ inline void report_loaded(std::span<const lobos::segment> segments, stage_times&
     for (const lobos::segment& s : segments)
         if (s.what == lobos::content::copy)
             line.add(" ").add(to_string(s.role)).add(" at ").add(s.destination.first()).add(",");
-    out.say(line.add_decimal(segments.size()).add(" segments"));
+    out.say(line.add(" ").add_decimal(segments.size()).add(" segments"));
 }
 
-inline void draw(const lobos::exec_plan& plan, const file_table& files, std::size_t staged_pages)
+inline void draw(const lobos::exec_plan& plan, const file_table& files)
 {
     using namespace lobos;
     picture_line("before", own_image(), "old kernel");
     for (const file& f : files)
         picture_line("before", phys_range::of(f.at, f.size), "file ", f.path);
     std::optional<phys_range> hull;
-    for (const segment& s : plan.image)
+    std::size_t staged_pages = 0;
+    const extent* counted = nullptr; // segments of one file follow each other
+    for (const segment& s : plan.image) {
+        if (s.file.data() == counted)
+            continue;
+        counted = s.file.data();
+        staged_pages += s.file.size();
         for (const extent& e : s.file) {
-            const auto r = phys_range::checked(e.at, e.size);
-            if (r)
-                hull = hull ? phys_range::between(std::min(hull->first(), r->first()), std::max(hull->last(), r->last()))
-                            : *r;
+            const auto r = phys_range::of(e.at, e.size);
+            hull = hull ? phys_range::between(std::min(hull->first(), r.first()), std::max(hull->last(), r.last())) : r;
         }
+    }
     if (hull)
         picture_line("before", *hull, "staged image, scattered over ",
             text_line{}.add_decimal(staged_pages).add(" pages").view());
     for (const segment& s : plan.image)
-        picture_line("after", s.destination, text_line{"new "}.add(to_string(s.role)).add(", ").view(), to_string(s.what));
+        picture_line(
+            "after", s.destination, text_line{"new "}.add(to_string(s.role)).add(", ").view(), to_string(s.what));
     for (const safe_region& r : plan.safe) {
         picture_line("before", r.range, "safe: ", to_string(r.role));
         picture_line("after", r.range, "safe: ", to_string(r.role));
@@ -90,21 +91,24 @@ inline void draw(const lobos::exec_plan& plan, const file_table& files, std::siz
 }
 
 /// Everything about a verified exec.
-inline void report(const lobos::exec_plan& plan, std::uint32_t checksum, const file_table& files,
-    std::size_t staged_pages, const stage_times& times)
+inline void report(
+    const lobos::exec_plan& plan, std::uint32_t checksum, const file_table& files, const stage_times& times)
 {
     using namespace lobos;
     const overlay_effect effect = try_overlay(memory, plan);
     out.say(text_line{"planned: "}
-                .add_decimal(plan.cost.steps)
-                .add(" steps, ")
-                .add_decimal(plan.cost.cycles)
-                .add(" cycles, plan CRC ")
-                .add_hex(checksum, 8));
+            .add_decimal(plan.cost.steps)
+            .add(" steps, ")
+            .add_decimal(plan.cost.cycles)
+            .add(" cycles, plan CRC ")
+            .add_hex(checksum, 8));
     out.say(text_line{"verified: every rule holds, "}.add_decimal(plan.safe.size()).add(" safe regions"));
-    out.say(text_line{"staged: "}.add_decimal(plan.table_pages).add(" page of tables, entry ").add(plan.entry).add(
-        plan.entered_paged ? ", paging on" : ", paging off"));
-    draw(plan, files, staged_pages);
+    out.say(text_line{"staged: "}
+            .add_decimal(plan.table_pages)
+            .add(" page of tables, entry ")
+            .add(plan.entry)
+            .add(plan.entered_paged ? ", paging on" : ", paging off"));
+    draw(plan, files);
     number_line("bytes copied", plan.cost.copied.raw(), "bytes");
     number_line("bytes zeroed", plan.cost.zeroed.raw(), "bytes");
     number_line("bytes skipped", skipped(plan, effect).raw(), "bytes");

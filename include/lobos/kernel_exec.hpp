@@ -58,8 +58,8 @@ template <kernel_glue Glue, class Contract> fault commit(staged_exec<Glue, Contr
     const auto sums = staged.take_checksums();
     for (std::size_t i = 0; i < staged.plan().image.size(); ++i)
         if (sums.image[i] != staged.sums_.image[i])
-            return {fault_code::staged_image_changed, stage::committing,
-                staged.plan().image[i].destination.first().raw()};
+            return {
+                fault_code::staged_image_changed, stage::committing, staged.plan().image[i].destination.first().raw()};
     if (sums != staged.sums_)
         return {fault_code::staged_image_changed, stage::committing, staged.plan().code.raw()};
 

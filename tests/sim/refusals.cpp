@@ -10,8 +10,11 @@ namespace {
 /// What must be the same after a refusal: pages, workspaces, the processor, and every byte that was somebody's.
 struct kernel_state {
     explicit kernel_state(sim::x86_kernel& k, byte_count ram)
-        : pages{k.pages_taken()}, workspaces{k.workspaces_taken()}, facts{k.processor().facts()},
-          generation{k.memory_map().regions().begin(), k.memory_map().regions().end()}, memory{k.memory(), ram}
+        : pages{k.pages_taken()},
+          workspaces{k.workspaces_taken()},
+          facts{k.processor().facts()},
+          generation{k.memory_map().regions().begin(), k.memory_map().regions().end()},
+          memory{k.memory(), ram}
     {
     }
 

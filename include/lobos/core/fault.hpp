@@ -108,60 +108,62 @@ constexpr std::unexpected<fault> refuse(fault_code code, stage in, basic_address
 /// The code in words, for one line of a console.
 constexpr std::string_view to_string(fault_code code)
 {
+    using namespace std::string_view_literals;
     switch (code) {
-    case fault_code::no_memory: return "no memory left";
-    case fault_code::no_space: return "storage too small";
-    case fault_code::no_room: return "no room in usable memory";
-    case fault_code::too_many_regions: return "memory map has too many regions";
-    case fault_code::unknown_format: return "not an image format known here";
-    case fault_code::truncated_image: return "image is truncated";
-    case fault_code::bad_header: return "image header is not valid";
-    case fault_code::unsupported: return "image needs something unsupported";
-    case fault_code::command_line_too_long: return "command line is too long";
-    case fault_code::empty_image: return "image is empty";
-    case fault_code::bad_range: return "address range is not valid";
-    case fault_code::destination_not_usable: return "destination is not usable memory";
-    case fault_code::destinations_overlap: return "destinations overlap";
-    case fault_code::destination_in_safe_region: return "destination lies in a safe region";
-    case fault_code::source_in_safe_region: return "source lies in a safe region";
-    case fault_code::source_size_mismatch: return "segment is longer than its source";
-    case fault_code::step_not_in_image: return "step writes outside the image";
-    case fault_code::step_wrong_source: return "step copies from the wrong place";
-    case fault_code::source_overwritten: return "source is overwritten before it is read";
-    case fault_code::image_not_covered: return "part of the image is never written";
-    case fault_code::not_mapped: return "address is not mapped in the new tables";
-    case fault_code::not_writable: return "address is not writable in the new tables";
-    case fault_code::outside_safe_region: return "not inside a safe region";
-    case fault_code::safe_regions_overlap: return "safe regions overlap";
-    case fault_code::switch_page_differs: return "page of the switch maps differently";
-    case fault_code::bad_descriptor_table: return "descriptor table is not valid";
-    case fault_code::entry_not_in_image: return "entry is not inside the image";
-    case fault_code::entry_contract_broken: return "entry contract is not met";
-    case fault_code::bad_page_table: return "page table is not valid";
-    case fault_code::mapping_conflict: return "mappings conflict";
-    case fault_code::misaligned: return "address is not aligned";
-    case fault_code::memory_map_changed: return "memory map has changed";
-    case fault_code::table_root_changed: return "page-table root has changed";
-    case fault_code::descriptor_table_changed: return "descriptor table has changed";
-    case fault_code::staged_image_changed: return "staged image has changed";
-    case fault_code::no_log: return "no surviving log";
-    case fault_code::corrupt_log: return "surviving log is corrupt";
+    case fault_code::no_memory: return "no memory left"sv;
+    case fault_code::no_space: return "storage too small"sv;
+    case fault_code::no_room: return "no room in usable memory"sv;
+    case fault_code::too_many_regions: return "memory map has too many regions"sv;
+    case fault_code::unknown_format: return "not an image format known here"sv;
+    case fault_code::truncated_image: return "image is truncated"sv;
+    case fault_code::bad_header: return "image header is not valid"sv;
+    case fault_code::unsupported: return "image needs something unsupported"sv;
+    case fault_code::command_line_too_long: return "command line is too long"sv;
+    case fault_code::empty_image: return "image is empty"sv;
+    case fault_code::bad_range: return "address range is not valid"sv;
+    case fault_code::destination_not_usable: return "destination is not usable memory"sv;
+    case fault_code::destinations_overlap: return "destinations overlap"sv;
+    case fault_code::destination_in_safe_region: return "destination lies in a safe region"sv;
+    case fault_code::source_in_safe_region: return "source lies in a safe region"sv;
+    case fault_code::source_size_mismatch: return "segment is longer than its source"sv;
+    case fault_code::step_not_in_image: return "step writes outside the image"sv;
+    case fault_code::step_wrong_source: return "step copies from the wrong place"sv;
+    case fault_code::source_overwritten: return "source is overwritten before it is read"sv;
+    case fault_code::image_not_covered: return "part of the image is never written"sv;
+    case fault_code::not_mapped: return "address is not mapped in the new tables"sv;
+    case fault_code::not_writable: return "address is not writable in the new tables"sv;
+    case fault_code::outside_safe_region: return "not inside a safe region"sv;
+    case fault_code::safe_regions_overlap: return "safe regions overlap"sv;
+    case fault_code::switch_page_differs: return "page of the switch maps differently"sv;
+    case fault_code::bad_descriptor_table: return "descriptor table is not valid"sv;
+    case fault_code::entry_not_in_image: return "entry is not inside the image"sv;
+    case fault_code::entry_contract_broken: return "entry contract is not met"sv;
+    case fault_code::bad_page_table: return "page table is not valid"sv;
+    case fault_code::mapping_conflict: return "mappings conflict"sv;
+    case fault_code::misaligned: return "address is not aligned"sv;
+    case fault_code::memory_map_changed: return "memory map has changed"sv;
+    case fault_code::table_root_changed: return "page-table root has changed"sv;
+    case fault_code::descriptor_table_changed: return "descriptor table has changed"sv;
+    case fault_code::staged_image_changed: return "staged image has changed"sv;
+    case fault_code::no_log: return "no surviving log"sv;
+    case fault_code::corrupt_log: return "surviving log is corrupt"sv;
     }
-    return "unknown fault";
+    return "unknown fault"sv;
 }
 
 constexpr std::string_view to_string(stage in)
 {
+    using namespace std::string_view_literals;
     switch (in) {
-    case stage::loading: return "loading";
-    case stage::mapping: return "mapping";
-    case stage::planning: return "planning";
-    case stage::verifying: return "verifying";
-    case stage::staging: return "staging";
-    case stage::committing: return "committing";
-    case stage::surviving: return "surviving";
+    case stage::loading: return "loading"sv;
+    case stage::mapping: return "mapping"sv;
+    case stage::planning: return "planning"sv;
+    case stage::verifying: return "verifying"sv;
+    case stage::staging: return "staging"sv;
+    case stage::committing: return "committing"sv;
+    case stage::surviving: return "surviving"sv;
     }
-    return "unknown stage";
+    return "unknown stage"sv;
 }
 
 } // namespace lobos

@@ -31,16 +31,17 @@ enum class region_kind : std::uint8_t {
 
 constexpr std::string_view to_string(region_kind kind)
 {
+    using namespace std::string_view_literals;
     switch (kind) {
-    case region_kind::usable: return "usable";
-    case region_kind::acpi_reclaimable: return "ACPI tables";
-    case region_kind::acpi_nvs: return "ACPI NVS";
-    case region_kind::reserved: return "reserved";
-    case region_kind::defective: return "defective";
-    case region_kind::safe: return "safe";
-    case region_kind::surviving: return "surviving";
+    case region_kind::usable: return "usable"sv;
+    case region_kind::acpi_reclaimable: return "ACPI tables"sv;
+    case region_kind::acpi_nvs: return "ACPI NVS"sv;
+    case region_kind::reserved: return "reserved"sv;
+    case region_kind::defective: return "defective"sv;
+    case region_kind::safe: return "safe"sv;
+    case region_kind::surviving: return "surviving"sv;
     }
-    return "unknown";
+    return "unknown"sv;
 }
 
 struct region {

@@ -3,7 +3,8 @@
 
 /// \file
 /// One line of text in the making, for kernels that have no formatting of their own and for reports that must be the
-/// same everywhere. No division of 64 bits, which 32-bit machines leave to a library.
+/// same everywhere. No division of 64 bits, which 32-bit machines leave to a library, and no strlen or memchr, which
+/// std::string_view leaves to another.
 
 #include <array>
 #include <cstdint>
@@ -13,16 +14,33 @@
 
 namespace lobos {
 
+/// Whether `s` would end early for a reader who goes by its terminator.
+constexpr bool has_terminator(std::string_view s)
+{
+    for (const char c : s)
+        if (c == '\0')
+            return true;
+    return false;
+}
+
 /// At most 200 characters; what does not fit is marked by a final '~'.
 class text_line {
 public:
     constexpr text_line() = default;
     constexpr explicit text_line(std::string_view s) { add(s); }
+    constexpr explicit text_line(const char* s) { add(s); }
 
     constexpr text_line& add(std::string_view s)
     {
         for (const char c : s)
             put(c);
+        return *this;
+    }
+
+    constexpr text_line& add(const char* s)
+    {
+        for (; *s != '\0'; ++s)
+            put(*s);
         return *this;
     }
 
@@ -85,5 +103,6 @@ static_assert(text_line{}.add_decimal(0).view() == "0" && text_line{}.add_decima
 static_assert(text_line{}.add_decimal(~0ull).view() == "18446744073709551615");
 static_assert(text_line{}.add(phys_addr::at(0x100000)).view() == "0x00100000");
 static_assert(text_line{"a"}.add_hex(0).view() == "a0x0");
+static_assert(has_terminator({"a\0b", 3}) && !has_terminator("ab"));
 
 } // namespace lobos

@@ -29,7 +29,10 @@ template <kernel_glue Glue, class Contract> class preparation {
 
 public:
     preparation(Glue& glue, const Contract& contract, const exec_options& options)
-        : glue_{glue}, contract_{contract}, options_{options}, out_{glue}
+        : glue_{glue},
+          contract_{contract},
+          options_{options},
+          out_{glue}
     {
     }
     ~preparation() { give_back_rejected(); }
@@ -266,8 +269,8 @@ private:
         program.trail = options_.trail ? options_.trail->raw() : overlay_program::no_trail;
         result<void> ok;
         const auto skip = [&](phys_range r) {
-            const bool touched = std::ranges::any_of(plan_.image,
-                [&](const segment& s) { return s.occupies() && s.destination.overlaps(r); });
+            const bool touched = std::ranges::any_of(
+                plan_.image, [&](const segment& s) { return s.occupies() && s.destination.overlaps(r); });
             if (!touched || !ok)
                 return;
             if (program.skip_count == overlay_program::max_skips) {
@@ -283,8 +286,8 @@ private:
                 skip(r.range);
         if (!ok)
             return std::unexpected{ok.error()};
-        std::ranges::sort(std::span{program.skips}.first(static_cast<std::size_t>(program.skip_count)), {},
-            &skip_range::first);
+        std::ranges::sort(
+            std::span{program.skips}.first(static_cast<std::size_t>(program.skip_count)), {}, &skip_range::first);
         return program;
     }
 
@@ -301,8 +304,8 @@ private:
         auto* writes = reinterpret_cast<verified_write*>(runs_.data());
         for (std::size_t i = 0; i < runs_.size(); ++i)
             new (writes + i) verified_write;
-        const auto verified = verify<port>(
-            plan_, glue_.memory_map(), glue_.memory(), std::span{writes, runs_.size()}, plan_pages_);
+        const auto verified =
+            verify<port>(plan_, glue_.memory_map(), glue_.memory(), std::span{writes, runs_.size()}, plan_pages_);
         if (!verified)
             return std::unexpected{verified.error()};
         out_.verified_ = *verified;
@@ -319,8 +322,8 @@ private:
             if (!page)
                 return refuse(fault_code::no_memory, stage::staging, std::uint64_t{0});
             const phys_range range = phys_range::of(*page, page_size);
-            const bool wanted = std::ranges::any_of(contract_.segments(),
-                [&](const segment& s) { return s.occupies() && s.destination.overlaps(range); });
+            const bool wanted = std::ranges::any_of(
+                contract_.segments(), [&](const segment& s) { return s.occupies() && s.destination.overlaps(range); });
             if (wanted) {
                 store(glue_.memory(), *page, rejected_);
                 rejected_ = page->raw();

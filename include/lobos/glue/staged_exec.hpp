@@ -20,9 +20,16 @@ public:
     using port = Glue::port;
 
     staged_exec(staged_exec&& other) noexcept
-        : glue_{std::exchange(other.glue_, nullptr)}, workspace_{other.workspace_}, safe_{other.safe_},
-          owned_{other.owned_}, verified_{other.verified_}, facts_{other.facts_}, generation_{other.generation_},
-          departure_{other.departure_}, frame_{other.frame_}, sums_{other.sums_}
+        : glue_{std::exchange(other.glue_, nullptr)},
+          workspace_{other.workspace_},
+          safe_{other.safe_},
+          owned_{other.owned_},
+          verified_{other.verified_},
+          facts_{other.facts_},
+          generation_{other.generation_},
+          departure_{other.departure_},
+          frame_{other.frame_},
+          sums_{other.sums_}
     {
     }
     staged_exec& operator=(staged_exec&&) = delete;

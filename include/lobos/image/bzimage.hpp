@@ -15,6 +15,7 @@
 #include <string_view>
 
 #include <lobos/core/region_map.hpp>
+#include <lobos/core/text.hpp>
 #include <lobos/image/segment.hpp>
 
 namespace lobos {
@@ -232,7 +233,7 @@ result<linux_image> load(const K& kernel, const I* initrd, const linux_request& 
         return std::unexpected{p.error()};
     const std::size_t length = request.command_line.size();
     if (length > longest_command_line || length > p->template get<std::uint32_t>(setup_header::cmdline_size) ||
-        request.command_line.find('\0') != std::string_view::npos)
+        has_terminator(request.command_line))
         return refuse(fault_code::command_line_too_long, stage::loading, length);
     if (initrd && initrd->size().raw() == 0)
         return refuse(fault_code::empty_image, stage::loading, 0);

@@ -55,24 +55,26 @@ inline constexpr phys_range below_4g = phys_range::between(phys_addr::at(0), phy
 
 constexpr std::string_view to_string(segment_role role)
 {
+    using namespace std::string_view_literals;
     switch (role) {
-    case segment_role::kernel: return "kernel";
-    case segment_role::initrd: return "initrd";
-    case segment_role::module: return "module";
+    case segment_role::kernel: return "kernel"sv;
+    case segment_role::initrd: return "initrd"sv;
+    case segment_role::module: return "module"sv;
     }
-    return "unknown";
+    return "unknown"sv;
 }
 
 constexpr std::string_view to_string(content what)
 {
+    using namespace std::string_view_literals;
     switch (what) {
-    case content::copy: return "copy";
-    case content::zero: return "zero";
-    case content::scratch: return "scratch";
-    case content::kept: return "kept";
-    case content::padding: return "padding";
+    case content::copy: return "copy"sv;
+    case content::zero: return "zero"sv;
+    case content::scratch: return "scratch"sv;
+    case content::kept: return "kept"sv;
+    case content::padding: return "padding"sv;
     }
-    return "unknown";
+    return "unknown"sv;
 }
 
 } // namespace lobos

@@ -25,7 +25,7 @@ struct extent {
 template <class S>
 concept image_source = requires(const S& source, std::uint64_t offset, std::span<std::byte> out) {
     { source.size() } -> std::same_as<byte_count>;
-    { source.read(offset, out) } -> std::same_as<bool>; // false, with `out` unspecified, past the end
+    { source.read(offset, out) } -> std::same_as<bool>;            // false, with `out` unspecified, past the end
     { source.extents() } -> std::same_as<std::span<const extent>>; // outlives the exec
 };
 

@@ -18,7 +18,8 @@
 #if __STDC_HOSTED__
 #define LOBOS_OVERLAY_INLINE [[gnu::always_inline, gnu::no_instrument_function]] inline
 #else
-#define LOBOS_OVERLAY_INLINE [[gnu::always_inline, gnu::no_instrument_function, gnu::no_sanitize("all")]] inline
+#define LOBOS_OVERLAY_INLINE                                                                                           \
+    [[gnu::always_inline, gnu::no_instrument_function]] __attribute__((no_sanitize("all"))) inline
 #endif
 
 namespace lobos::overlay {
@@ -146,7 +147,8 @@ LOBOS_OVERLAY_INLINE void run(M& memory, typename M::address program)
         for (std::uint64_t n = memory.load_u64(here + offsetof(plan_page, count)); n != 0; --n) {
             const std::uint64_t source = memory.load_u64(step + offsetof(overlay_step, source));
             run_step(memory, static_cast<address>(memory.load_u64(step + offsetof(overlay_step, destination))),
-                static_cast<address>(source), static_cast<address>(memory.load_u64(step + offsetof(overlay_step, size))),
+                static_cast<address>(source),
+                static_cast<address>(memory.load_u64(step + offsetof(overlay_step, size))),
                 source == overlay_step::zeros, skips, skip_count);
             step += sizeof(overlay_step);
             ++done;

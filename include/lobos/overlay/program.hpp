@@ -51,11 +51,11 @@ enum class overlay_stage : std::uint32_t { prepared = 1, copying = 2, copied = 3
 
 /// What the overlay notes down on its way, for whoever reads the log afterwards. Lies in a surviving region.
 struct breadcrumb {
-    std::uint32_t stage;          ///< an overlay_stage
-    std::uint32_t ticks_per_ms;   ///< of the machine's clock, by the kernel that left; 0: unknown
-    std::uint64_t steps;          ///< steps finished
-    std::uint64_t began;          ///< clock at the first step
-    std::uint64_t ended;          ///< clock after the last
+    std::uint32_t stage;        ///< an overlay_stage
+    std::uint32_t ticks_per_ms; ///< of the machine's clock, by the kernel that left; 0: unknown
+    std::uint64_t steps;        ///< steps finished
+    std::uint64_t began;        ///< clock at the first step
+    std::uint64_t ended;        ///< clock after the last
 };
 static_assert(sizeof(breadcrumb) == 32);
 

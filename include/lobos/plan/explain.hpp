@@ -13,8 +13,8 @@ namespace lobos {
 
 /// What a run of the overlay would do.
 struct overlay_effect {
-    std::uint64_t written = 0;      ///< bytes, bounce page included
-    std::uint64_t lowest = ~0ull;   ///< first and last byte written
+    std::uint64_t written = 0;    ///< bytes, bounce page included
+    std::uint64_t lowest = ~0ull; ///< first and last byte written
     std::uint64_t highest = 0;
 };
 
@@ -80,20 +80,20 @@ template <physical_memory M, class Line> void explain(M& memory, const exec_plan
     }
     const overlay_effect effect = try_overlay(memory, plan);
     line(text_line{"steps "}
-             .add_decimal(plan.cost.steps)
-             .add(", cycles ")
-             .add_decimal(plan.cost.cycles)
-             .add(", bytes copied ")
-             .add(plan.cost.copied)
-             .add(", zeroed ")
-             .add(plan.cost.zeroed)
-             .add(", bounced ")
-             .add(plan.cost.bounced)
-             .add(", skipped ")
-             .add(skipped(plan, effect))
-             .add(", in place ")
-             .add(plan.cost.in_place)
-             .view());
+            .add_decimal(plan.cost.steps)
+            .add(", cycles ")
+            .add_decimal(plan.cost.cycles)
+            .add(", bytes copied ")
+            .add(plan.cost.copied)
+            .add(", zeroed ")
+            .add(plan.cost.zeroed)
+            .add(", bounced ")
+            .add(plan.cost.bounced)
+            .add(", skipped ")
+            .add(skipped(plan, effect))
+            .add(", in place ")
+            .add(plan.cost.in_place)
+            .view());
     line(text_line{"tables at "}.add(plan.new_root).add(", ").add_decimal(plan.table_pages).add(" pages").view());
     line(text_line{"entry "}.add(plan.entry).add(plan.entered_paged ? ", paging on" : ", paging off").view());
 }

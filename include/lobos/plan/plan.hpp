@@ -20,18 +20,18 @@ struct exec_plan {
     std::span<const segment> image;
     std::span<const safe_region> safe; ///< every safe region, those of earlier kernels that survive included
 
-    phys_addr code;       ///< page of the overlay's code
+    phys_addr code; ///< page of the overlay's code
     byte_count code_size;
-    phys_addr stack;      ///< page of its stack
-    phys_addr frame;      ///< page that it is told everything by
-    phys_addr program;    ///< the overlay_program, inside the frame
-    phys_addr bounce;     ///< page
+    phys_addr stack;   ///< page of its stack
+    phys_addr frame;   ///< page that it is told everything by
+    phys_addr program; ///< the overlay_program, inside the frame
+    phys_addr bounce;  ///< page
 
-    phys_addr running_root;  ///< page tables in use
-    phys_addr new_root;      ///< page tables of the overlay
-    virt_addr switch_page;   ///< where the running kernel maps `code`: the switch happens there
+    phys_addr running_root; ///< page tables in use
+    phys_addr new_root;     ///< page tables of the overlay
+    virt_addr switch_page;  ///< where the running kernel maps `code`: the switch happens there
 
-    virt_addr entry;                            ///< the image's first instruction; physical when not entered paged
+    virt_addr entry; ///< the image's first instruction; physical when not entered paged
     bool entered_paged = false;
     std::span<const virtual_segment> virtual_layout; ///< where a paged image expects itself
 

@@ -40,7 +40,7 @@ struct planner_run {
 /// What a plan will cost, known before anything is committed.
 struct plan_cost {
     std::size_t steps = 0;
-    byte_count copied;   ///< into the image's destinations
+    byte_count copied; ///< into the image's destinations
     byte_count zeroed;
     byte_count in_place; ///< of the image, already where they belong
     byte_count bounced;  ///< saved to the bounce page, copied back as part of `copied`
@@ -52,7 +52,9 @@ namespace detail {
 class planner {
 public:
     planner(std::span<planner_run> runs, std::span<overlay_step> steps, phys_addr bounce)
-        : runs_{runs}, steps_{steps}, bounce_{bounce.raw()}
+        : runs_{runs},
+          steps_{steps},
+          bounce_{bounce.raw()}
     {
     }
 
@@ -168,8 +170,8 @@ private:
     std::size_t first_ending_at_or_after(std::uint64_t address) const
     {
         const auto runs = runs_.first(count_);
-        const auto it = std::partition_point(runs.begin(), runs.end(),
-            [&](const planner_run& r) { return r.destination_last() < address; });
+        const auto it = std::partition_point(
+            runs.begin(), runs.end(), [&](const planner_run& r) { return r.destination_last() < address; });
         return static_cast<std::size_t>(it - runs.begin());
     }
 
@@ -180,7 +182,7 @@ private:
         if (reader.fills())
             return;
         for (std::size_t j = first_ending_at_or_after(reader.source);
-             j < count_ && runs_[j].destination <= reader.source_last(); ++j)
+            j < count_ && runs_[j].destination <= reader.source_last(); ++j)
             if (j != i)
                 visit(j);
     }
@@ -366,8 +368,8 @@ private:
 /// Faults: no_space (at: entries needed in `runs` or `steps`, whichever is too small; what is needed may grow once
 /// more), destinations_overlap (at: first common byte), source_size_mismatch (at: destination of the segment),
 /// bad_range (at: an extent of the file that wraps or ends with the last byte of the address space).
-inline result<plan_cost> make_plan(std::span<const segment> image, phys_addr bounce, std::span<planner_run> runs,
-    std::span<overlay_step> steps)
+inline result<plan_cost> make_plan(
+    std::span<const segment> image, phys_addr bounce, std::span<planner_run> runs, std::span<overlay_step> steps)
 {
     return detail::planner{runs, steps, bounce}.plan(image);
 }

@@ -69,7 +69,8 @@ template <class C> result<void> destinations(const C& c)
 }
 
 /// Rule 2: safe regions are disjoint, no byte of the image's lies in one but in declared padding, and no source does.
-/// Faults: safe_regions_overlap, destination_in_safe_region, source_in_safe_region (at: first such byte).
+/// Faults: safe_regions_overlap, destination_in_safe_region, source_in_safe_region (at: first such byte), bad_range
+/// (at: an extent that wraps).
 template <class C> result<void> safe_regions_are_apart(const C& c)
 {
     const auto safe = c.plan.safe;
@@ -86,6 +87,8 @@ template <class C> result<void> safe_regions_are_apart(const C& c)
     for (const segment& s : c.plan.image)
         for (const extent& e : s.file) {
             const auto source = phys_range::checked(e.at, e.size);
+            if (!source && e.size.raw() != 0)
+                return refuse(fault_code::bad_range, stage::verifying, e.at);
             for (const safe_region& r : safe)
                 if (const auto common = source ? intersection(*source, r.range) : std::nullopt)
                     return refuse(fault_code::source_in_safe_region, stage::verifying, common->first());
@@ -103,10 +106,10 @@ template <class C> result<void> collect_writes(C& c)
     std::uint64_t saved_size = 0;
     std::uint32_t saved_at = 0;
     std::size_t count = 0;
-    const auto first = load<std::uint64_t>(
-        c.memory, c.plan.program + byte_count::of(offsetof(overlay_program, first_page)));
-    const auto collected = for_each_step(c.memory, first, c.most_plan_pages,
-        [&](const overlay_step& s, std::uint64_t time) -> result<void> {
+    const auto first =
+        load<std::uint64_t>(c.memory, c.plan.program + byte_count::of(offsetof(overlay_program, first_page)));
+    const auto collected = for_each_step(
+        c.memory, first, c.most_plan_pages, [&](const overlay_step& s, std::uint64_t time) -> result<void> {
             const byte_count size = byte_count::of(s.size);
             const auto destination = phys_range::checked(phys_addr::at(s.destination), size);
             const auto source = phys_range::checked(phys_addr::at(s.source), size);
@@ -245,8 +248,8 @@ template <class C> result<void> sources_are_intact(const C& c)
         if (r.source == overlay_step::zeros)
             continue;
         const std::uint64_t source_last = r.source + (r.size - 1);
-        auto w = std::partition_point(c.writes.begin(), c.writes.end(),
-            [&](const verified_write& a) { return a.last() < r.source; });
+        auto w = std::partition_point(
+            c.writes.begin(), c.writes.end(), [&](const verified_write& a) { return a.last() < r.source; });
         for (; w != c.writes.end() && w->destination <= source_last; ++w)
             if (w->wrote_at < r.read_at)
                 return refuse(fault_code::source_overwritten, stage::verifying, r.source);
@@ -396,8 +399,8 @@ template <class C> result<void> entry_is_inside(const C& c)
             }
         }
     }
-    const bool inside = std::ranges::any_of(c.plan.image,
-        [&](const segment& s) { return s.what == content::copy && s.destination.contains(entry); });
+    const bool inside = std::ranges::any_of(
+        c.plan.image, [&](const segment& s) { return s.what == content::copy && s.destination.contains(entry); });
     const bool skipped =
         std::ranges::any_of(c.plan.safe, [&](const safe_region& r) { return r.range.contains(entry); });
     if (!inside || skipped)
@@ -427,10 +430,10 @@ template <class C> result<void> program_is_sound(const C& c)
     }
     const phys_range bounce = phys_range::of(c.plan.bounce, page_size);
     for (const safe_region& r : c.plan.safe) {
-        const bool touched = std::ranges::any_of(c.plan.image,
-            [&](const segment& s) { return s.occupies() && s.destination.overlaps(r.range); });
-        const bool skipped = std::ranges::any_of(
-            skips, [&](const skip_range& s) { return s.first == r.range.first().raw(); });
+        const bool touched = std::ranges::any_of(
+            c.plan.image, [&](const segment& s) { return s.occupies() && s.destination.overlaps(r.range); });
+        const bool skipped =
+            std::ranges::any_of(skips, [&](const skip_range& s) { return s.first == r.range.first().raw(); });
         if ((touched && !skipped) || (skipped && r.range.overlaps(bounce))) // a save there would be skipped
             return refuse(fault_code::destination_in_safe_region, stage::verifying, r.range.first());
     }

@@ -27,17 +27,18 @@ enum class safe_role : std::uint8_t {
 
 constexpr std::string_view to_string(safe_role role)
 {
+    using namespace std::string_view_literals;
     switch (role) {
-    case safe_role::code: return "overlay code";
-    case safe_role::stack: return "stack";
-    case safe_role::frame: return "descriptor table";
-    case safe_role::page_table: return "page table";
-    case safe_role::plan: return "plan";
-    case safe_role::bounce: return "bounce page";
-    case safe_role::parameters: return "boot parameters";
-    case safe_role::log: return "log";
+    case safe_role::code: return "overlay code"sv;
+    case safe_role::stack: return "stack"sv;
+    case safe_role::frame: return "descriptor table"sv;
+    case safe_role::page_table: return "page table"sv;
+    case safe_role::plan: return "plan"sv;
+    case safe_role::bounce: return "bounce page"sv;
+    case safe_role::parameters: return "boot parameters"sv;
+    case safe_role::log: return "log"sv;
     }
-    return "unknown";
+    return "unknown"sv;
 }
 
 /// Whether the overlay itself reads or writes such a region, through its own tables. The processor reads page tables

@@ -10,8 +10,8 @@
 
 namespace lobos {
 
-/// What a port adds to the rules: rule 10, its descriptor table and registers are what the overlay and the image's entry
-/// need; and rule 5's paging.
+/// What a port adds to the rules: rule 10, its descriptor table and registers are what the overlay and the image's
+/// entry need; and rule 5's paging.
 template <class P>
 concept departing_port = paging_traits<typename P::paging>;
 
@@ -31,8 +31,8 @@ private:
 /// Proves all rules. `writes` is scratch: one for each step. `most_plan_pages` bounds the chain of steps.
 /// Faults: those of the rules.
 template <departing_port Port, physical_memory M>
-result<verified_plan> verify(const exec_plan& plan, const region_map& map, M& memory,
-    std::span<verified_write> writes, std::size_t most_plan_pages)
+result<verified_plan> verify(const exec_plan& plan, const region_map& map, M& memory, std::span<verified_write> writes,
+    std::size_t most_plan_pages)
 {
     verifier_context<typename Port::paging, M> c{plan, map, memory, writes, most_plan_pages};
     result<void> held = rules::destinations(c);

@@ -23,7 +23,8 @@ namespace lobos::sim {
 class machine_error : public std::runtime_error {
 public:
     machine_error(const std::string& what, std::uint64_t address)
-        : std::runtime_error{what + " at " + std::to_string(address)}, address_{address}
+        : std::runtime_error{what + " at " + std::to_string(address)},
+          address_{address}
     {
     }
     std::uint64_t address() const { return address_; }

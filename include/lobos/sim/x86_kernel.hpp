@@ -74,10 +74,7 @@ public:
         else
             free_[--next_] = page;
     }
-    std::optional<virt_addr> virtual_address(phys_addr page) const
-    {
-        return virt_addr::at(linear_base + page.raw());
-    }
+    std::optional<virt_addr> virtual_address(phys_addr page) const { return virt_addr::at(linear_base + page.raw()); }
     std::span<std::byte> allocate_workspace(std::size_t bytes)
     {
         if (fails())

@@ -195,8 +195,8 @@ private:
                 cpu.memory_.read(cpu.mmu.translate(at, x86_mmu::intent::read), part);
             else
                 for (std::size_t i = 0; i < sizeof(T); ++i)
-                    cpu.memory_.read(cpu.mmu.translate(at + static_cast<address>(i), x86_mmu::intent::read),
-                        part.subspan(i, 1));
+                    cpu.memory_.read(
+                        cpu.mmu.translate(at + static_cast<address>(i), x86_mmu::intent::read), part.subspan(i, 1));
             return value;
         }
         template <class T> void put(address at, T value)

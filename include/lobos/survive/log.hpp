@@ -124,8 +124,9 @@ public:
     void append(std::string_view text)
     {
         do {
-            append_record(text.substr(0, longest_record));
-            text.remove_prefix(std::min(text.size(), longest_record));
+            const std::string_view here{text.data(), std::min(text.size(), longest_record)};
+            append_record(here);
+            text.remove_prefix(here.size());
         } while (!text.empty());
     }
 

@@ -16,6 +16,7 @@
 
 #include <lobos/core/physical_memory.hpp>
 #include <lobos/core/region_map.hpp>
+#include <lobos/core/text.hpp>
 
 namespace lobos {
 
@@ -203,12 +204,12 @@ inline result<std::size_t> make_multiboot_info(const region_map& map, std::span<
     const std::uint64_t map_size = std::uint64_t{map.regions().size()} * sizeof(multiboot_memory);
     const std::uint64_t list_size = std::uint64_t{modules.size()} * sizeof(multiboot_module_entry);
     std::uint64_t needed = sizeof(multiboot_info) + map_size + list_size + command_line.size() + 1;
-    if (command_line.find('\0') != std::string_view::npos)
+    if (has_terminator(command_line))
         return reject(fault_code::command_line_too_long, command_line.size());
     for (const multiboot_module& m : modules) {
         if (m.range.last().raw() >= 0xffff'ffff)
             return reject(fault_code::bad_range, m.range.first().raw());
-        if (m.string.find('\0') != std::string_view::npos)
+        if (has_terminator(m.string))
             return reject(fault_code::command_line_too_long, m.string.size());
         needed += m.string.size() + 1;
     }

@@ -96,8 +96,9 @@ bool moved(const M& memory, std::uint32_t destination, std::uint32_t source, std
     const std::uint32_t changed = bits(destination, size) & ~spared;
     bool same = memory.stored == changed && memory.stored_again == 0;
     if (source != fills) {
-        const std::uint32_t needed =
-            source > destination ? changed << (source - destination) : changed >> (destination - source);
+        const std::uint64_t wide = changed;
+        const auto needed = static_cast<std::uint32_t>(
+            source > destination ? wide << (source - destination) : wide >> (destination - source));
         same &= memory.loaded == needed;
     } else {
         same &= memory.loaded == 0;
@@ -320,9 +321,9 @@ TEMPLATE_TEST_CASE("a program runs through its chain of pages, around what it sk
     m.program.skip_count = 2;
     m.program.skips[0] = {0x110, 0x12f};
     m.program.skips[1] = {0x800, 0x803};
-    m.add(0x100, 0x300, 0x80); // around the first
+    m.add(0x100, 0x300, 0x80);  // around the first
     m.add(0x300, 0x301, 0x100); // down over itself
-    m.add(0x7f0, 0x7e0, 0x41); // up over itself, around the second
+    m.add(0x7f0, 0x7e0, 0x41);  // up over itself, around the second
     m.add(0x900, overlay_step::zeros, 0x33);
     m.add(0x20, 0x100, 0x40); // reads what a step before it wrote
     const breadcrumb crumb = m.run(per_page);
@@ -349,14 +350,13 @@ TEMPLATE_TEST_CASE("the trail tells how far a program has come", "[overlay]", ov
     CHECK(crumb.steps == 5);
     CHECK(crumb.began == 10);
     CHECK(crumb.ended == 20);
-    const std::vector<note> wanted{
-        {trail + 16, 10, 0}, {trail, 2, 0}, {trail + 8, 2, 16}, {trail + 8, 4, 32}, {trail + 8, 5, 40},
-        {trail + 24, 20, 40}, {trail, 3, 40}};
+    const std::vector<note> wanted{{trail + 16, 10, 0}, {trail, 2, 0}, {trail + 8, 2, 16}, {trail + 8, 4, 32},
+        {trail + 8, 5, 40}, {trail + 24, 20, 40}, {trail, 3, 40}};
     CHECK(m.memory.notes == wanted);
 }
 
-TEMPLATE_TEST_CASE("a program without steps is run too", "[overlay]", overlay_memory<std::uint32_t>,
-    overlay_memory<std::uint64_t>)
+TEMPLATE_TEST_CASE(
+    "a program without steps is run too", "[overlay]", overlay_memory<std::uint32_t>, overlay_memory<std::uint64_t>)
 {
     machine<TestType> m;
     m.program.trail = machine<TestType>::trail_at;

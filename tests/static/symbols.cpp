@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: GPL-2.0-or-later OR BSD-2-Clause
+// Everything that a 32-bit x86 kernel would use of lobos, over a kernel that is only declared (namespace stub), so that
+// tests/static/symbols can see what the library itself wants of whoever links it.
+#include <lobos/image/bzimage.hpp>
+#include <lobos/image/elf.hpp>
+#include <lobos/kernel_exec.hpp>
+#include <lobos/machine/processor.hpp>
+#include <lobos/plan/explain.hpp>
+#include <lobos/survive/log.hpp>
+#include <lobos/x86/linux32_entry.hpp>
+#include <lobos/x86/paged_entry.hpp>
+#include <lobos/x86/paging_4m.hpp>
+
+namespace stub {
+
+using namespace lobos;
+
+struct memory {
+    void read(phys_addr at, std::span<std::byte> out);
+    void write(phys_addr at, std::span<const std::byte> in);
+};
+
+struct glue {
+    using port = x86::protected_mode<x86::paging_4m>;
+
+    const region_map& memory_map();
+    std::uint64_t memory_generation();
+    stub::memory& memory();
+    std::optional<phys_addr> allocate_page();
+    void free_page(phys_addr page) noexcept;
+    std::optional<virt_addr> virtual_address(phys_addr page);
+    std::span<std::byte> allocate_workspace(std::size_t bytes);
+    void free_workspace(std::span<std::byte> space) noexcept;
+    machine::processor& processor();
+    void before_point_of_no_return() noexcept;
+};
+static_assert(kernel_glue<glue>);
+
+void line(std::string_view text);
+
+} // namespace stub
+
+namespace {
+
+using namespace lobos;
+
+template <class Contract> fault go(stub::glue& glue, const Contract& contract)
+{
+    auto staged = prepare(glue, contract);
+    if (!staged)
+        return staged.error();
+    explain(glue.memory(), staged->plan(), stub::line);
+    return commit(*staged);
+}
+
+void say(const fault& f)
+{
+    stub::line(text_line{to_string(f.in)}.add(": ").add(to_string(f.code)).add(" at ").add_hex(f.at, 8).view());
+}
+
+} // namespace
+
+extern "C" {
+
+void kernel_execs_linux(stub::glue& glue, std::span<const extent> kernel, std::span<const extent> initrd)
+{
+    const linux_request request{.command_line = std::string_view{"quiet", 5}};
+    const staged_file file{glue.memory(), kernel};
+    const auto alone = load_bzimage(file, request, glue.memory_map());
+    const auto image = load_bzimage(file, staged_file{glue.memory(), initrd}, request, glue.memory_map());
+    if (!alone || !image)
+        return say(alone ? image.error() : alone.error());
+    say(go(glue, x86::linux32_entry{*image, 0xe0000_pa}));
+}
+
+void kernel_execs_paged(stub::glue& glue, std::span<const extent> kernel, std::span<const multiboot_module> modules)
+{
+    const auto image = load_elf32(staged_file{glue.memory(), kernel}, x86::elf_machine);
+    if (!image)
+        return say(image.error());
+    const auto contract = x86::paged_entry::make(*image, modules, std::string_view{"again", 5});
+    if (!contract)
+        return say(contract.error());
+    say(go(glue, *contract));
+}
+
+void kernel_starts(stub::glue& glue, phys_addr info, region_map& map, std::span<char> out)
+{
+    const multiboot_reader reader{glue.memory(), info};
+    if (const auto read = reader.read_memory_map(map); !read)
+        return say(read.error());
+    for (std::uint32_t i = 0; i < reader.module_count(); ++i)
+        if (const auto module = reader.module(i); module)
+            if (const auto name = reader.string(module->string, out); name)
+                stub::line(*name);
+}
+
+void kernel_logs(stub::glue& glue, phys_range region)
+{
+    using log = surviving_log<stub::memory>;
+    auto found = log::find(glue.memory(), glue.memory_map());
+    if (!found)
+        found = log::create(glue.memory(), region);
+    if (!found)
+        return say(found.error());
+    found->append(std::string_view{"hello", 5});
+    if (const auto read = found->for_each(stub::line); !read)
+        say(read.error());
+}
+
+} // extern "C"
