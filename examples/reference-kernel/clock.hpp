@@ -37,7 +37,7 @@ private:
     std::uint32_t ticks_per_ms_ = 0;
 };
 
-inline clock timer;
+inline constinit clock timer;
 
 /// Microseconds since it was made, or last asked.
 class stopwatch {

@@ -66,7 +66,7 @@ private:
     }
 };
 
-inline console out;
+inline constinit console out;
 
 /// Ends the machine: status 3 of a QEMU with isa-debug-exit, or a halt.
 [[noreturn]] inline void stop()

@@ -116,7 +116,7 @@ private:
     std::size_t lowest_hint_ = 0;
 };
 
-inline frame_allocator frame_pool;
+inline constinit frame_allocator frame_pool;
 
 /// Storage for work that comes and goes like a stack: lists of extents, and the planner's workspace.
 class arena {
@@ -148,6 +148,6 @@ private:
     std::size_t used_ = 0;
 };
 
-inline arena workspace;
+inline constinit arena workspace;
 
 } // namespace kernel

@@ -23,8 +23,8 @@ namespace {
 
 using namespace lobos;
 
-machine this_machine;
-options boot_options;
+constinit machine this_machine; // no start-up code runs constructors here, so all globals are constinit
+constinit options boot_options;
 
 /// Why an exec was refused, in words.
 text_line in_words(const fault& refused)

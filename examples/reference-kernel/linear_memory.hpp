@@ -38,6 +38,6 @@ public:
 };
 static_assert(lobos::physical_memory<linear_memory>);
 
-inline linear_memory memory;
+inline constinit linear_memory memory;
 
 } // namespace kernel

@@ -37,7 +37,13 @@ inline lobos::phys_range log_region()
 }
 
 class machine {
+    std::array<lobos::region, 256> map_storage_{};
+
 public:
+    lobos::region_map map{map_storage_};
+    file_table files;
+    std::string_view command_line;
+
     /// Reads it all and makes the free memory known.
     /// Faults: those of the multiboot reader; no_space when there are more files or longer names than there is room
     /// for; no_memory without room for a workspace.
@@ -74,10 +80,6 @@ public:
         workspace.use({pointer_to(*row), pages * static_cast<std::size_t>(page_size.raw())});
         return {};
     }
-
-    lobos::region_map map{map_storage_};
-    file_table files;
-    std::string_view command_line;
 
     /// A number for the whole map.
     std::uint32_t map_checksum() const
@@ -128,7 +130,6 @@ private:
     }
 
     std::array<lobos::region, 256> told_storage_{};
-    std::array<lobos::region, 256> map_storage_{};
     std::array<char, 16384> strings_{};
     std::size_t strings_used_ = 0;
 };

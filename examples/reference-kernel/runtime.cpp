@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later OR BSD-2-Clause
 
 /// \file
-/// The five functions of the C library that compilers call, and std::string_view::find.
+/// The four functions of the C library that compilers call, and the two that std::string_view does.
 
 #include <cstddef>
 
@@ -49,6 +49,14 @@ void* memchr(const void* in, int value, std::size_t size)
         if (bytes[i] == static_cast<unsigned char>(value))
             return const_cast<unsigned char*>(bytes + i);
     return nullptr;
+}
+
+std::size_t strlen(const char* text)
+{
+    std::size_t length = 0;
+    while (text[length] != '\0')
+        ++length;
+    return length;
 }
 
 } // extern "C"

@@ -3,7 +3,7 @@
 #
 # The reference kernel and lobos-log, built when out of date, with the packages this takes and QEMU.
 #
-#   build.sh       prints `reference-kernel=FILE` and `lobos-log=FILE`; the rest is standard error
+#   build.sh [PRESET]    prints `reference-kernel=FILE` and `lobos-log=FILE`; the rest is standard error
 #
 # To be run, or to be sourced for build_reference_kernel, which does the same.
 
@@ -23,10 +23,12 @@ quietly() {
     return "$status"
 }
 
+# build_reference_kernel [PRESET]: a CMake preset, freestanding-i386 if none is named.
 build_reference_kernel() {
-    local preset=freestanding-i386 binaries
+    local preset=${1:-freestanding-i386} binaries
     binaries=$lobos_root/build/$preset
     need_packages "${lobos_boot_packages[@]}" || return 1
+    [[ $preset != *clang ]] || need_packages clang-19 || return 1
     note "building the reference kernel"
     (
         # Two of us at the same time must not build over each other.
@@ -44,5 +46,5 @@ build_reference_kernel() {
 }
 
 if [[ ${BASH_SOURCE[0]} == "$0" ]]; then
-    build_reference_kernel
+    build_reference_kernel "$@"
 fi

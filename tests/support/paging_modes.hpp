@@ -6,7 +6,7 @@
 /// of an entry level by level (0 is the leaf), and a walker that shares nothing with the library.
 
 #include <random>
-#include <set>
+#include <string>
 #include <tuple>
 
 #include <lobos/paging/clone.hpp>
@@ -41,7 +41,7 @@ template <> struct manual<example_paging> {
     static constexpr std::uint64_t preset[] = {0, 0};          ///< of `noted`, in a clone
     static constexpr std::uint64_t memory_type[] = {0, 0};     ///< kept with the place
     static constexpr std::uint64_t reserved[] = {0xf0, 0xff0}; ///< of a leaf
-    static constexpr std::uint64_t table_noted = 0xe8 & 8;     ///< what a table entry may have beside its place
+    static constexpr std::uint64_t table_noted = 8;            ///< what a table entry may have beside its place
 
     static manual_walk look(byte_memory& memory, std::uint64_t root, std::uint64_t v)
     {
@@ -152,7 +152,10 @@ template <class Paging> struct table_world {
 
     manual_walk look(std::uint64_t v) { return look(root, v); }
     manual_walk look(std::uint64_t from, std::uint64_t v) { return mode::look(memory, from, v); }
-    result<translation<Paging>> ask(std::uint64_t v) { return walk<Paging>(memory, phys_addr::at(root), virt_addr::at(v)); }
+    result<translation<Paging>> ask(std::uint64_t v)
+    {
+        return walk<Paging>(memory, phys_addr::at(root), virt_addr::at(v));
+    }
 };
 
 } // namespace lobos::test

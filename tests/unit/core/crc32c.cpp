@@ -110,7 +110,7 @@ TEST_CASE("every flipped bit and every burst of 32 is found", "[core][crc32c]")
     std::mt19937 random{1};
     for (int i = 0; i < 2000; ++i) {
         const std::size_t at = random() % (data.size() - 4);
-        const std::uint32_t burst = random() | 1;
+        const auto burst = static_cast<std::uint32_t>(random() | 1);
         for (unsigned k = 0; k < 4; ++k)
             data[at + k] ^= static_cast<std::byte>(burst >> 8 * k & 0xff);
         REQUIRE(crc_of(data) != good);

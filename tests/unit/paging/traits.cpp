@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: GPL-2.0-or-later OR BSD-2-Clause
+#include <lobos/paging/traits.hpp>
+
+#include <tests/support/paging_modes.hpp>
+
+using namespace lobos;
+using namespace lobos::test;
+
+namespace {
+
+struct without_granule : example_paging {
+private:
+    using example_paging::granule;
+};
+struct of_signed_words : example_paging {
+    using word = std::int16_t;
+};
+struct without_levels : example_paging {
+    static constexpr unsigned levels = 0;
+};
+static_assert(!paging_traits<int> && !paging_traits<without_granule> && !paging_traits<of_signed_words> &&
+    !paging_traits<without_levels>);
+
+/// Calls `f` with each level as a constant.
+template <unsigned Levels, class F> void for_each_level(F f)
+{
+    [&]<unsigned... L>(std::integer_sequence<unsigned, L...>) { (f(std::integral_constant<unsigned, L>{}), ...); }(
+        std::make_integer_sequence<unsigned, Levels>{});
+}
+
+} // namespace
+
+TEMPLATE_LIST_TEST_CASE("the sizes of a mode fit together", "[paging][traits]", paging_modes)
+{
+    using mode = manual<TestType>;
+    STATIC_REQUIRE(paging_traits<TestType>);
+    STATIC_REQUIRE(TestType::levels == mode::levels);
+    CHECK(TestType::table_size == byte_count::of(mode::table_size));
+    CHECK(TestType::reach == virt_range::of(0_va, byte_count::of(std::uint64_t{1} << mode::address_bits)));
+    bool granule_is_a_page = false;
+    unsigned covered = TestType::template shift<0>;
+    CHECK(std::uint64_t{1} << covered == mode::smallest_page);
+    for_each_level<TestType::levels>([&](auto level) {
+        CHECK(span_of<TestType, level> == byte_count::of(mode::span[level]));
+        CHECK(TestType::template shift<level> == covered);
+        CHECK(sizeof(typename TestType::word) << TestType::template index_bits<level> == TestType::table_size.raw());
+        covered += TestType::template index_bits<level>;
+        granule_is_a_page |= span_of<TestType, level> == TestType::granule && TestType::template may_be_leaf<level>;
+    });
+    CHECK(covered == mode::address_bits);
+    CHECK(granule_is_a_page);
+    STATIC_REQUIRE(TestType::template may_be_leaf<0>);
+}
+
+TEMPLATE_LIST_TEST_CASE("an entry that was made says what was asked for", "[paging][traits]", paging_modes)
+{
+    using mode = manual<TestType>;
+    for_each_level<TestType::levels>([](auto level) {
+        using entry = TestType::template entry<level>;
+        for (const lobos::access rights : {lobos::access::read_only, lobos::access::read_write})
+            for (const auto place :
+                {std::uint64_t{0}, mode::span[level], (std::uint64_t{1} << mode::address_bits) - mode::span[level]}) {
+                CAPTURE(+level, place);
+                const entry e = entry::leaf(phys_addr::at(place), rights);
+                const std::uint64_t writable = rights == lobos::access::read_write ? mode::writable : 0;
+                CHECK(e.bits == (place | mode::present | writable | mode::page[level] | mode::preset[level]));
+                CHECK(e.present());
+                CHECK(e.valid());
+                CHECK(e.is_leaf());
+                CHECK(e.target() == phys_addr::at(place));
+                CHECK(e.rights() == rights);
+                CHECK(e.kept(rights).bits == e.bits);
+            }
+        if constexpr (level > 0) {
+            const auto place = (std::uint64_t{1} << mode::address_bits) - mode::table_size;
+            const entry e = entry::table(phys_addr::at(place));
+            CHECK(e.present());
+            CHECK(e.valid());
+            CHECK_FALSE(e.is_leaf());
+            CHECK(e.target() == phys_addr::at(place));
+            CHECK(e.rights() == lobos::access::read_write);
+            CHECK((e.bits & mode::page[level]) == 0);
+        }
+        CHECK_FALSE(entry{}.present());
+    });
+}
+
+TEMPLATE_LIST_TEST_CASE(
+    "what is kept of an entry is its place, its memory type, and the rights", "[paging][traits]", paging_modes)
+{
+    using mode = manual<TestType>;
+    for_each_level<TestType::levels>([](auto level) {
+        using entry = TestType::template entry<level>;
+        const std::uint64_t place = 5 * mode::span[level];
+        for (const std::uint64_t writable : {std::uint64_t{0}, std::uint64_t{mode::writable}})
+            for (const lobos::access rights : {lobos::access::read_only, lobos::access::read_write}) {
+                const std::uint64_t asked = rights == lobos::access::read_write ? mode::writable : 0;
+                const std::uint64_t base = place | mode::present | mode::page[level] | mode::memory_type[level];
+                const entry e{static_cast<TestType::word>(base | mode::noted[level] | writable)};
+                CHECK(e.kept(rights).bits == (base | mode::preset[level] | asked));
+            }
+    });
+}

@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: GPL-2.0-or-later OR BSD-2-Clause
+#include <lobos/paging/walk.hpp>
+
+#include <tests/support/paging_modes.hpp>
+
+using namespace lobos;
+using namespace lobos::test;
+
+namespace {
+
+/// Empty when the library's walk and the manual's say the same of `v`.
+template <class Paging> std::string difference(table_world<Paging>& world, std::uint64_t v)
+{
+    const manual_walk expected = world.look(v);
+    const auto found = world.ask(v);
+    switch (expected.what) {
+    case manual_walk::absent:
+        return fault_of(found) == fault{fault_code::not_mapped, stage::mapping, v} ? "" : "absent";
+    case manual_walk::reserved:
+        return fault_of(found) == fault{fault_code::bad_page_table, stage::mapping, expected.entry_at} ? ""
+                                                                                                       : "reserved";
+    case manual_walk::mapped: break;
+    }
+    if (!found)
+        return "mapped";
+    if (found->physical.raw() != expected.physical)
+        return "physical";
+    if ((found->rights == lobos::access::read_write) != expected.writable)
+        return "rights";
+    const auto page = virt_range::of(virt_addr::at(v - v % expected.page_size), byte_count::of(expected.page_size));
+    if (found->page != page)
+        return "page";
+    if (found->level != expected.level)
+        return "level";
+    return found->leaf == expected.entry ? "" : "leaf";
+}
+
+} // namespace
+
+TEMPLATE_LIST_TEST_CASE(
+    "a page is found on each level, from its first byte to its last", "[paging][walk]", paging_modes)
+{
+    using mode = manual<TestType>;
+    for (unsigned level = 0; level < mode::levels; ++level) {
+        const std::uint64_t size = mode::span[level];
+        const std::uint64_t top = (std::uint64_t{1} << mode::address_bits) - size;
+        for (const std::uint64_t v : {std::uint64_t{0}, 3 * size, top}) {
+            table_world<TestType> world;
+            CAPTURE(level, v);
+            world.map(level, v, 7 * size);
+            for (const std::uint64_t in : {std::uint64_t{0}, std::uint64_t{1}, size / 2, size - 1}) {
+                const auto found = world.ask(v + in);
+                REQUIRE(fault_of(found) == no_fault);
+                CHECK(found->physical == phys_addr::at(7 * size + in));
+                CHECK(found->rights == lobos::access::read_write);
+                CHECK(found->page == virt_range::of(virt_addr::at(v), byte_count::of(size)));
+                CHECK(found->level == level);
+                CHECK(found->leaf == world.look(v).entry);
+            }
+            if (v != 0)
+                CHECK(fault_of(world.ask(v - 1)) == fault{fault_code::not_mapped, stage::mapping, v - 1});
+            if (v != top)
+                CHECK(fault_of(world.ask(v + size)) == fault{fault_code::not_mapped, stage::mapping, v + size});
+        }
+    }
+}
+
+TEMPLATE_LIST_TEST_CASE("all levels have to permit a write", "[paging][walk]", paging_modes)
+{
+    using mode = manual<TestType>;
+    for (unsigned forbidden = 0; forbidden < 1u << mode::levels; ++forbidden) {
+        table_world<TestType> world;
+        std::uint64_t table = world.root;
+        for (unsigned level = mode::levels - 1; level > 0; --level) {
+            const std::uint64_t next = world.new_table();
+            world.put(table, level, 0, next | mode::present | (forbidden >> level & 1 ? 0 : mode::writable));
+            table = next;
+        }
+        world.put(table, 0, 0, mode::present | (forbidden & 1 ? 0 : mode::writable));
+        CAPTURE(forbidden);
+        const auto found = world.ask(0);
+        REQUIRE(found);
+        CHECK(found->rights == (forbidden == 0 ? lobos::access::read_write : lobos::access::read_only));
+    }
+}
+
+TEMPLATE_LIST_TEST_CASE("an absent entry says nothing, whatever its other bits", "[paging][walk]", paging_modes)
+{
+    using mode = manual<TestType>;
+    for (unsigned level = 0; level < mode::levels; ++level) {
+        table_world<TestType> world;
+        const std::uint64_t v = mode::span[level];
+        world.put(world.table_for(level, v), level, v, ~std::uint64_t{mode::present});
+        CAPTURE(level);
+        CHECK(fault_of(world.ask(v + 1)) == fault{fault_code::not_mapped, stage::mapping, v + 1});
+    }
+}
+
+TEMPLATE_LIST_TEST_CASE("each reserved bit is a fault, at the entry that has it", "[paging][walk]", paging_modes)
+{
+    using mode = manual<TestType>;
+    unsigned tried = 0;
+    for (unsigned level = 0; level < mode::levels; ++level)
+        for (unsigned bit = 0; bit < mode::address_bits; ++bit) {
+            if ((mode::reserved[level] >> bit & 1) == 0)
+                continue;
+            table_world<TestType> world;
+            const std::uint64_t v = mode::span[level] * 2;
+            world.map(level, v, mode::span[level], std::uint64_t{1} << bit);
+            CAPTURE(level, bit);
+            const manual_walk expected = world.look(v);
+            REQUIRE(expected.what == manual_walk::reserved);
+            CHECK(fault_of(world.ask(v)) == fault{fault_code::bad_page_table, stage::mapping, expected.entry_at});
+            ++tried;
+        }
+    CHECK(tried > 0);
+}
+
+TEMPLATE_LIST_TEST_CASE(
+    "past the reach of the mode nothing is mapped and nothing is read", "[paging][walk]", paging_modes)
+{
+    byte_memory none{0};
+    for (const std::uint64_t v : {std::uint64_t{1} << manual<TestType>::address_bits, ~std::uint64_t{0}}) {
+        const auto found = walk<TestType>(none, 0_pa, virt_addr::at(v));
+        CHECK(fault_of(found) == fault{fault_code::not_mapped, stage::mapping, v});
+    }
+}
+
+TEMPLATE_LIST_TEST_CASE("a walk is the manual's, over tables made by chance", "[paging][walk]", paging_modes)
+{
+    using mode = manual<TestType>;
+    using world_type = table_world<TestType>;
+    std::mt19937_64 random{20};
+    unsigned seen[3] = {};
+    for (int round = 0; round < 6; ++round) {
+        // Every table of every level is a row of chances; entries for tables name one of the level below.
+        world_type world;
+        std::uint64_t tables[mode::levels][4];
+        for (unsigned level = 0; level + 1 < mode::levels; ++level)
+            for (std::uint64_t& table : tables[level])
+                table = world.new_table();
+        tables[mode::levels - 1][0] = world.root;
+        for (unsigned level = 0; level < mode::levels; ++level)
+            for (unsigned t = 0; t < (level + 1 == mode::levels ? 1 : 4); ++t)
+                for (std::uint64_t i = 0; i < mode::table_size / sizeof(typename TestType::word); ++i) {
+                    const std::uint64_t any = random();
+                    std::uint64_t bits = any;
+                    if (level > 0 && any >> 40 & 1)
+                        bits = tables[level - 1][any >> 41 & 3] |
+                            (any & (mode::table_noted | mode::writable | mode::present));
+                    else if (level > 0)
+                        bits |= mode::page[level]; // any other target would lie outside of memory
+                    if (any >> 44 & 3)
+                        bits |= mode::present;
+                    if (any >> 48 & 3)
+                        bits &= ~mode::reserved[level];
+                    world.put(tables[level][t], level, i * mode::span[level], bits);
+                }
+        std::string first;
+        const std::uint64_t all = std::uint64_t{1} << mode::address_bits;
+        for (std::uint64_t v = 0; v < all && first.empty(); v += mode::smallest_page) {
+            first = difference(world, v);
+            if (first.empty())
+                first = difference(world, v + random() % mode::smallest_page);
+            if (first.empty())
+                first = difference(world, v + mode::smallest_page - 1);
+            ++seen[world.look(v).what];
+            if (!first.empty())
+                FAIL("differs in " << first << " at " << std::hex << v);
+        }
+    }
+    CHECK(seen[manual_walk::mapped] > 100);
+    CHECK(seen[manual_walk::absent] > 100);
+    CHECK(seen[manual_walk::reserved] > 50);
+}
