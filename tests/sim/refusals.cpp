@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later OR BSD-2-Clause
 
-#include "scenario.hpp"
+#include <tests/support/scenario.hpp>
 
 using namespace lobos;
 using namespace lobos::test;

@@ -2,7 +2,7 @@
 // The simulated processor has to refuse what a real one would fault on: here each safeguard is broken after
 // verification, behind commit()'s back, and the machine must notice.
 
-#include "scenario.hpp"
+#include <tests/support/scenario.hpp>
 
 using namespace lobos;
 using namespace lobos::test;

@@ -58,8 +58,8 @@ public:
     }
 
     constexpr std::span<const word> words() const { return {words_.data(), count_}; }
-    constexpr byte_count size() const { return byte_count::of(count_ * sizeof(word)); }
-    constexpr std::uint32_t limit() const { return static_cast<std::uint32_t>(count_ * sizeof(word) - 1); }
+    constexpr byte_count size() const { return byte_count::of(std::uint64_t{count_} * sizeof(word)); }
+    constexpr std::uint32_t limit() const { return static_cast<std::uint32_t>(count_ * sizeof(word)) - 1; }
 
 private:
     std::array<word, Capacity> words_{};

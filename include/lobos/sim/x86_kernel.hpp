@@ -134,7 +134,7 @@ private:
             const bool mapped = i >= linear_base >> 22;
             // Present, writable, 4 MB, global, and a bit of software's own.
             const std::uint32_t entry = mapped ? ((i - (linear_base >> 22)) << 22) | 0x383u : 0;
-            store(memory_, directory + byte_count::of(4 * i), entry);
+            store(memory_, directory + byte_count::of(std::uint64_t{4} * i), entry);
         }
         constexpr std::uint64_t table[] = {0, 0x00cf'9b00'0000'ffff, 0x00cf'9200'0000'ffff, 0x0000'8900'0000'0067};
         memory_.write(descriptors, std::as_bytes(std::span{table}));

@@ -181,4 +181,24 @@ struct paged_scenario {
     sim::staged_bytes kernel_file;
 };
 
+/// A contract for segments that a test makes up, entered like Linux, with one page of parameters left as it is.
+struct raw_contract {
+    static constexpr way_out leaves = way_out::unpaged;
+    static constexpr descriptor_choice descriptors = descriptor_choice::flat;
+
+    std::vector<segment> parts;
+
+    std::span<const segment> segments() const { return parts; }
+    virt_addr entry() const { return virt_addr::at(parts.front().destination.first().raw()); }
+    std::span<const virtual_segment> virtual_layout() const { return {}; }
+    std::size_t parameter_pages() const { return 1; }
+    x86::entry_registers registers(std::span<const phys_addr>) const { return {}; }
+    template <physical_memory M>
+    result<void> write_parameters(M&, const region_map&, std::span<const phys_addr>) const
+    {
+        return {};
+    }
+};
+static_assert(entry_contract<raw_contract, sim::x86_kernel::port>);
+
 } // namespace lobos::test

@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: GPL-2.0-or-later OR BSD-2-Clause
+
+#include <tests/support/scenario.hpp>
+
+using namespace lobos;
+using namespace lobos::test;
+
+TEST_CASE("a page that the image wants is put aside, and given back in the end")
+{
+    auto right_behind_the_kernel = linux_scenario::small_linux();
+    right_behind_the_kernel.pref_address = 0x14'0000; // where the ascending allocator begins
+    right_behind_the_kernel.kernel_alignment = 0x1'0000;
+    linux_scenario s{0, right_behind_the_kernel, 0x3000};
+    // The kernel's own bytes are staged at the bottom of the free memory, so the destination begins with them.
+    const auto image = s.load();
+    REQUIRE(image);
+    REQUIRE(image->entry == phys_addr::at(0x14'0000));
+    const std::size_t pages = s.machine.pages_taken();
+    {
+        const x86::linux32_entry contract{*image};
+        auto staged = prepare(s.machine, contract);
+        REQUIRE(staged);
+        for (const safe_region& r : staged->plan().safe)
+            for (const segment& g : staged->plan().image)
+                CHECK_FALSE(r.range.overlaps(g.destination));
+        // What was put aside is free again while the exec waits: only its own pages are taken.
+        std::size_t own = 0;
+        for (const safe_region& r : staged->plan().safe)
+            own += static_cast<std::size_t>(r.range.size().raw() / page_size.raw());
+        CHECK(s.machine.pages_taken() == pages + own);
+        const exec_plan plan = staged->plan();
+        const snapshot before{s.machine.memory(), s.ram};
+        CHECK(std::holds_alternative<sim::entry_state>(run(*staged)));
+        check_memory(plan, before, snapshot{s.machine.memory(), s.ram}, std::nullopt);
+    }
+    CHECK(s.machine.pages_taken() == pages);
+    CHECK(s.machine.wrong_frees == 0);
+}
+
+TEST_CASE("runs that wait for each other take more storage than was guessed, and get it")
+{
+    // A hundred pages, each wanted where the next one lies: one cycle.
+    sim::x86_kernel machine{byte_count::of(8u << 20)};
+    constexpr std::size_t n = 100;
+    bytes file(n * 4096);
+    for (std::size_t i = 0; i < file.size(); ++i)
+        file[i] = pattern(i);
+    auto staged_file = machine.stage(file);
+    const phys_range all =
+        phys_range::between(staged_file.extents.front().at, staged_file.extents.back().at + byte_count::of(4095));
+    std::ranges::rotate(staged_file.extents, staged_file.extents.begin() + 1);
+    const raw_contract contract{{{.destination = all, .file = staged_file.extents}}};
+    const std::size_t pages = machine.pages_taken();
+    {
+        auto staged = prepare(machine, contract);
+        REQUIRE(staged);
+        const exec_plan plan = staged->plan();
+        CHECK(plan.cost.cycles == 1);
+        CHECK(plan.cost.copied == all.size());
+        CHECK(plan.cost.bounced == page_size);
+        const snapshot before{machine.memory(), byte_count::of(8u << 20)};
+        CHECK(std::holds_alternative<sim::entry_state>(run(*staged)));
+        check_memory(plan, before, snapshot{machine.memory(), byte_count::of(8u << 20)}, std::nullopt);
+    }
+    CHECK(machine.pages_taken() == pages);
+    CHECK(machine.workspaces_taken() == 0);
+}
+
+TEST_CASE("whoever wants to know is told after each stage, and not of one that failed")
+{
+    linux_scenario s{1};
+    const auto image = s.load();
+    REQUIRE(image);
+    std::vector<stage> told;
+    exec_options options;
+    options.after = [](stage finished, void* list) { static_cast<std::vector<stage>*>(list)->push_back(finished); };
+    options.context = &told;
+    const x86::linux32_entry contract{*image};
+    CHECK(prepare(s.machine, contract, options));
+    CHECK(told == std::vector{stage::planning, stage::mapping, stage::staging, stage::verifying});
+
+    told.clear();
+    s.machine.fail_request(2); // after workspace and bounce page
+    CHECK_FALSE(prepare(s.machine, contract, options));
+    CHECK(told == std::vector{stage::planning});
+}
+
+TEST_CASE("more safe regions inside an image than the overlay can skip are refused")
+{
+    for (const std::size_t count : {overlay_program::max_skips, overlay_program::max_skips + 1}) {
+        CAPTURE(count);
+        sim::x86_kernel machine{byte_count::of(8u << 20)};
+        bytes file(0x4'0000);
+        const auto staged_file = machine.stage(file);
+        const phys_range all = phys_range::of(phys_addr::at(0x40'0000), byte_count::of(file.size()));
+        raw_contract contract{{{.destination = all, .file = staged_file.extents}}};
+        for (std::size_t i = 0; i < count; ++i) {
+            const auto hole = phys_range::of(phys_addr::at(0x40'1000 + i * 0x2000), page_size);
+            contract.parts.push_back({.destination = hole, .what = content::padding});
+            REQUIRE(machine.map().add(hole, region_kind::surviving));
+        }
+        const std::size_t pages = machine.pages_taken();
+        const auto staged = prepare(machine, contract);
+        if (count <= overlay_program::max_skips) {
+            CHECK(staged);
+        } else {
+            REQUIRE_FALSE(staged);
+            CHECK(staged.error() == fault{fault_code::no_space, stage::staging, overlay_program::max_skips + 1});
+            CHECK(machine.pages_taken() == pages);
+        }
+    }
+}

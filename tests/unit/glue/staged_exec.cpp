@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: GPL-2.0-or-later OR BSD-2-Clause
+
+#include <tests/support/scenario.hpp>
+
+using namespace lobos;
+using namespace lobos::test;
+
+namespace {
+
+std::uint32_t checksum_of(std::uint32_t seed, std::string_view command_line, std::size_t initrd = 0x1'2345)
+{
+    linux_scenario s{seed, linux_scenario::small_linux(), initrd};
+    const auto image = s.load(command_line);
+    REQUIRE(image);
+    const x86::linux32_entry contract{*image};
+    const auto staged = prepare(s.machine, contract);
+    REQUIRE(staged);
+    return staged->checksum();
+}
+
+} // namespace
+
+TEST_CASE("pages belong to one staged exec, whoever it is moved to")
+{
+    linux_scenario s{2};
+    const auto image = s.load();
+    REQUIRE(image);
+    const x86::linux32_entry contract{*image};
+    const std::size_t pages = s.machine.pages_taken();
+    {
+        auto first = prepare(s.machine, contract);
+        REQUIRE(first);
+        const std::size_t taken = s.machine.pages_taken();
+        {
+            auto second = std::move(*first);
+            CHECK(s.machine.pages_taken() == taken);
+            CHECK(second.plan().safe.size() > 5);
+        }
+        CHECK(s.machine.pages_taken() == pages);
+    }
+    CHECK(s.machine.pages_taken() == pages);
+    CHECK(s.machine.workspaces_taken() == 0);
+    CHECK(s.machine.wrong_frees == 0);
+}
+
+TEST_CASE("two execs are staged beside each other, and either one goes")
+{
+    linux_scenario s{2};
+    const auto image = s.load();
+    REQUIRE(image);
+    const x86::linux32_entry contract{*image};
+    auto first = prepare(s.machine, contract);
+    auto second = prepare(s.machine, contract);
+    REQUIRE(first);
+    REQUIRE(second);
+    for (const safe_region& a : first->plan().safe)
+        for (const safe_region& b : second->plan().safe)
+            CHECK_FALSE(a.range.overlaps(b.range));
+    CHECK(std::holds_alternative<sim::entry_state>(run(*second)));
+}
+
+TEST_CASE("the checksum is of what the exec does, not of what the new kernel is told")
+{
+    CHECK(checksum_of(3, "quiet") == checksum_of(3, "quiet"));
+    CHECK(checksum_of(3, "quiet") == checksum_of(3, "verbose"));
+    CHECK(checksum_of(3, "quiet") != checksum_of(4, "quiet"));
+    CHECK(checksum_of(3, "quiet") != checksum_of(3, "quiet", 0x1'2346));
+}

@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: GPL-2.0-or-later OR BSD-2-Clause
+#include <elf.h>
+
+#include <lobos/x86/paged_entry.hpp>
+
+#include <lobos/x86/paging_4m.hpp>
+
+#include <tests/catch.hpp>
+#include <tests/support/elf_builder.hpp>
+
+using namespace lobos;
+using namespace lobos::test;
+using lobos::x86::paged_entry;
+
+namespace {
+
+using port = x86::protected_mode<x86::paging_4m>;
+static_assert(entry_contract<paged_entry, port>);
+
+const memory_map handed{{phys_range::between(0_pa, 0x9'ffff_pa), region_kind::usable},
+    {phys_range::between(0x10'0000_pa, 0xfff'ffff_pa), region_kind::usable},
+    {phys_range::between(0x20'0000_pa, 0x20'ffff_pa), region_kind::safe},
+    {phys_range::between(0x40'0000_pa, 0x40'ffff_pa), region_kind::surviving}};
+
+const elf_image& small_image()
+{
+    static const scattered_file file{small_kernel().build()};
+    static const auto image = load_elf32(file, x86::elf_machine);
+    REQUIRE(fault_of(image) == no_fault);
+    return *image;
+}
+
+std::vector<multiboot_module> modules(std::size_t count)
+{
+    std::vector<multiboot_module> list;
+    for (std::size_t i = 0; i < count; ++i)
+        list.push_back({phys_range::of(phys_addr::at(0x80'0000 + i * 0x2000), 0x1234_bytes), "boot/file"});
+    return list;
+}
+
+} // namespace
+
+TEST_CASE("a paged kernel leaves paged, with the running descriptors, from its virtual entry", "[x86][paged_entry]")
+{
+    const auto files = modules(2);
+    const auto contract = paged_entry::make(small_image(), files, "again");
+    REQUIRE(contract);
+    CHECK(paged_entry::leaves == way_out::paged);
+    CHECK(paged_entry::descriptors == descriptor_choice::cloned);
+    CHECK(contract->entry() == 0xc010'0010_va);
+    CHECK(contract->parameter_pages() == 1);
+    CHECK(contract->virtual_layout().size() == 2);
+    CHECK(contract->virtual_layout()[0].physical == 0x10'0000_pa);
+}
+
+TEST_CASE("modules are segments that stay as they are", "[x86][paged_entry]")
+{
+    const auto files = modules(2);
+    const auto contract = paged_entry::make(small_image(), files, "");
+    REQUIRE(contract);
+    const std::size_t own = small_image().segments.size();
+    REQUIRE(contract->segments().size() == own + 2);
+    for (std::size_t i = 0; i < own; ++i)
+        CHECK(contract->segments()[i].destination == small_image().segments[i].destination);
+    for (std::size_t i = 0; i < 2; ++i) {
+        const segment& s = contract->segments()[own + i];
+        CHECK(s.destination == files[i].range);
+        CHECK(s.what == content::kept);
+        CHECK(s.role == segment_role::module);
+        CHECK(s.file.empty());
+    }
+}
+
+TEST_CASE("more modules than an image has room for are refused", "[x86][paged_entry]")
+{
+    const std::size_t room = max_segments - small_image().segments.size();
+    const auto fitting = modules(room);
+    CHECK(paged_entry::make(small_image(), fitting, "").has_value());
+    const auto too_many = modules(room + 1);
+    CHECK(fault_of(paged_entry::make(small_image(), too_many, "")) ==
+        fault{fault_code::no_space, stage::loading, max_segments + 1});
+}
+
+TEST_CASE("the registers are a multiboot loader's", "[x86][paged_entry]")
+{
+    const auto contract = paged_entry::make(small_image(), {}, "");
+    REQUIRE(contract);
+    const phys_addr pages[] = {0xffff'f000_pa};
+    const auto r = contract->registers(pages);
+    CHECK(r.eax == 0x2bad'b002);
+    CHECK(r.ebx == 0xffff'f000);
+    CHECK(r.esi == 0);
+}
+
+TEST_CASE("what a paged kernel is told can be read by it", "[x86][paged_entry]")
+{
+    byte_memory memory{0x1000, 0x30'0000_pa};
+    const bytes old(0x1000, std::byte{0xa5});
+    memory.write(0x30'0000_pa, old);
+    const auto files = modules(3);
+    const auto contract = paged_entry::make(small_image(), files, "generation=2 -- quiet");
+    REQUIRE(contract);
+    const phys_addr pages[] = {0x30'0000_pa};
+    REQUIRE(fault_of(contract->write_parameters(memory, handed.map, pages)) == no_fault);
+
+    const multiboot_reader reader{memory, 0x30'0000_pa};
+    const memory_map found{};
+    auto& map = const_cast<region_map&>(found.map);
+    REQUIRE(reader.read_memory_map(map));
+    CHECK(std::ranges::equal(map.regions(), handed.map.regions()));
+    char text[64];
+    REQUIRE(reader.command_line());
+    CHECK(reader.string(*reader.command_line(), text) == "generation=2 -- quiet");
+    REQUIRE(reader.module_count() == 3);
+    for (std::uint32_t i = 0; i < 3; ++i) {
+        const auto module = reader.module(i);
+        REQUIRE(module);
+        CHECK(module->start == files[i].range.first());
+        CHECK(module->size == files[i].range.size());
+        CHECK(reader.string(module->string, text) == "boot/file");
+    }
+    // The rest of the page is zero, not what was there.
+    CHECK(load<std::uint8_t>(memory, 0x30'0fff_pa) == 0);
+}
+
+TEST_CASE("what does not fit in the page, or below 4 GiB, is a fault, and nothing is written", "[x86][paged_entry]")
+{
+    byte_memory none{0};
+    const std::string long_line(4096, 'x');
+    const auto said = [&](std::string_view line, phys_addr page) {
+        const auto contract = paged_entry::make(small_image(), {}, line);
+        REQUIRE(contract);
+        const phys_addr pages[] = {page};
+        return fault_of(contract->write_parameters(none, handed.map, pages));
+    };
+    CHECK(said(long_line, 0x30'0000_pa).code == fault_code::no_space);
+    CHECK(said("quiet", 0x1'0000'0000_pa) == fault{fault_code::bad_range, stage::staging, 0x1'0000'0000});
+    CHECK(said({"a\0b", 3}, 0x30'0000_pa) == fault{fault_code::command_line_too_long, stage::staging, 3});
+}
