@@ -9,7 +9,7 @@
 #include "linear_memory.hpp"
 
 #include <lobos/core/region_map.hpp>
-#include <lobos/overlay/program.hpp>
+#include <lobos/plan/program.hpp>
 
 #include <array>
 

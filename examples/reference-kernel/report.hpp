@@ -9,7 +9,7 @@
 #include "console.hpp"
 #include "machine.hpp"
 
-#include <lobos/plan/explain.hpp>
+#include <lobos/overlay/explain.hpp>
 
 namespace kernel {
 

@@ -35,7 +35,7 @@ result<staged_exec<Glue, Contract>> prepare(Glue& glue, const Contract& contract
             staged.error().in == stage::planning && attempt < most_attempts;
         if (!again)
             return staged;
-        runs = static_cast<std::size_t>(staged.error().at) + 64;
+        runs = std::max(static_cast<std::size_t>(staged.error().at), 2 * runs);
     }
 }
 

@@ -227,7 +227,7 @@ void damage(std::vector<overlay_step>& steps, random_numbers& random)
     const std::size_t i = random.below(static_cast<std::uint32_t>(steps.size()));
     const std::size_t j = random.below(static_cast<std::uint32_t>(steps.size()));
     const auto off_by_one = [&](std::uint64_t& value) { value += random.chance(8) ? 1 : ~std::uint64_t{0}; };
-    switch (random.below(8)) {
+    switch (random.below(9)) {
     case 0: std::swap(steps[i], steps[j]); break;
     case 1: steps.erase(steps.begin() + static_cast<std::ptrdiff_t>(i)); break;
     case 2: off_by_one(steps[i].destination); break;
@@ -242,6 +242,13 @@ void damage(std::vector<overlay_step>& steps, random_numbers& random)
         break;
     }
     case 6: steps[i].source = random.chance(8) ? overlay_step::zeros : bounce.raw(); break;
+    case 7: { // one that nobody asked for
+        const std::uint64_t size = 1 + random.below(8);
+        const std::uint64_t destination = random.below(world - 8);
+        const std::uint64_t source = random.chance(4) ? overlay_step::zeros : random.below(world - 8);
+        steps.insert(steps.begin() + static_cast<std::ptrdiff_t>(j), overlay_step{destination, source, size});
+        break;
+    }
     default: std::swap(steps[i].source, steps[j].source); break;
     }
 }

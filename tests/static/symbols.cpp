@@ -5,7 +5,7 @@
 #include <lobos/image/elf.hpp>
 #include <lobos/kernel_exec.hpp>
 #include <lobos/machine/processor.hpp>
-#include <lobos/plan/explain.hpp>
+#include <lobos/overlay/explain.hpp>
 #include <lobos/survive/log.hpp>
 #include <lobos/x86/linux32_entry.hpp>
 #include <lobos/x86/paged_entry.hpp>

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include <lobos/image/segment.hpp>
-#include <lobos/overlay/program.hpp>
+#include <lobos/plan/program.hpp>
 
 namespace lobos::test {
 

@@ -96,8 +96,8 @@ template <> struct manual<x86::paging_4m> {
         const std::uint64_t pte = load<std::uint32_t>(memory, phys_addr::at(table_at));
         if ((pte & 1) == 0)
             return {manual_walk::absent, table_at};
-        const bool writable = (pde & 2) != 0 && (pte & 2) != 0;
-        return {manual_walk::mapped, table_at, pte, (pte & 0xffff'f000) | (v & 0xfff), writable, 0x1000, 0};
+        const bool both = (pde & 2) != 0 && (pte & 2) != 0;
+        return {manual_walk::mapped, table_at, pte, (pte & 0xffff'f000) | (v & 0xfff), both, 0x1000, 0};
     }
 };
 

@@ -9,7 +9,7 @@
 #include <lobos/image/bzimage.hpp>
 #include <lobos/image/elf.hpp>
 #include <lobos/kernel_exec.hpp>
-#include <lobos/plan/explain.hpp>
+#include <lobos/overlay/explain.hpp>
 #include <lobos/sim/x86_kernel.hpp>
 #include <lobos/survive/log.hpp>
 #include <lobos/x86/linux32_entry.hpp>

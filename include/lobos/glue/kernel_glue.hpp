@@ -21,8 +21,9 @@ concept kernel_glue = requires(G& glue, phys_addr page, std::size_t bytes, std::
     /// A number that changes whenever the map does.
     { glue.memory_generation() } -> std::same_as<std::uint64_t>;
 
-    /// Reads and writes physical memory.
-    requires physical_memory<std::remove_reference_t<decltype(glue.memory())>>;
+    /// Reads and writes physical memory; a reference, which outlives the exec.
+    requires std::is_lvalue_reference_v<decltype(glue.memory())> &&
+        physical_memory<std::remove_reference_t<decltype(glue.memory())>>;
 
     /// One page of memory that nobody uses, aligned; nothing if there is none.
     { glue.allocate_page() } -> std::same_as<std::optional<phys_addr>>;

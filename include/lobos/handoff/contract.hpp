@@ -26,9 +26,18 @@ enum class descriptor_choice : std::uint8_t {
     cloned, ///< a copy of the running kernel's
 };
 
+namespace detail {
+/// Stands for any memory in the concept below.
+struct some_memory {
+    void read(phys_addr at, std::span<std::byte> out);
+    void write(phys_addr at, std::span<const std::byte> in);
+};
+} // namespace detail
+
 /// `Port` is the machine; `Port::registers` is what the first instruction finds in the registers.
 template <class C, class Port>
-concept entry_contract = requires(const C& contract, std::span<const phys_addr> pages) {
+concept entry_contract = requires(
+    const C& contract, std::span<const phys_addr> pages, const region_map& handed_over, detail::some_memory& memory) {
     { C::leaves } -> std::convertible_to<way_out>;
     { C::descriptors } -> std::convertible_to<descriptor_choice>;
     /// What must lie where; outlives the exec, like the files that it names.
@@ -40,6 +49,8 @@ concept entry_contract = requires(const C& contract, std::span<const phys_addr> 
     /// Safe pages for parameters, and the registers that point to them.
     { contract.parameter_pages() } -> std::same_as<std::size_t>;
     { contract.registers(pages) } -> std::same_as<typename Port::registers>;
+    /// Fills the parameter pages; `handed_over` is the next kernel's memory map.
+    { contract.write_parameters(memory, handed_over, pages) } -> std::same_as<result<void>>;
 };
 
 /// The most pages of parameters that any contract may want.

@@ -12,7 +12,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include <lobos/overlay/program.hpp>
+#include <lobos/plan/program.hpp>
 
 /// Always inlined, and untouched by what an embedder's flags would weave into it. Only hosted tests run it sanitized.
 #if __STDC_HOSTED__

@@ -9,9 +9,9 @@
 
 #include <lobos/core/physical_memory.hpp>
 #include <lobos/image/segment.hpp>
-#include <lobos/overlay/program.hpp>
 #include <lobos/paging/clone.hpp>
 #include <lobos/plan/planner.hpp>
+#include <lobos/plan/program.hpp>
 #include <lobos/plan/safe_region.hpp>
 
 namespace lobos {

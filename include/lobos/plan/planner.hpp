@@ -8,8 +8,8 @@
 ///
 /// A run is a piece of the image whose source and destination are both in one piece. Run A must go before run B when B
 /// writes where A reads. Runs that nobody waits to read from go first and set others free. If all that are left wait
-/// for each other they are cut where a source ends inside a destination, or a destination inside a source, and tried
-/// again. When nothing is left to cut, each source is exactly one destination: cycles, broken through one bounce page.
+/// for each other, those that read across the edge of a destination are cut there, and tried again. When nothing is
+/// left to cut, each source is exactly one destination: cycles, broken through one bounce page.
 ///
 /// Time is O(R log R) in the number of runs plus the cutting, storage the caller's: nothing is allocated, nothing
 /// recurses.
@@ -17,10 +17,11 @@
 #include <algorithm>
 #include <cstdint>
 #include <span>
+#include <utility>
 
 #include <lobos/core/fault.hpp>
 #include <lobos/image/segment.hpp>
-#include <lobos/overlay/program.hpp>
+#include <lobos/plan/program.hpp>
 
 namespace lobos {
 
@@ -234,48 +235,14 @@ private:
         compact();
     }
 
-    /// Cuts every run that reads across the edge of a destination, and every destination that a source ends in.
-    /// True when there was something to cut.
-    result<bool> cut_all()
-    {
-        const std::size_t before = count_;
-        if (const auto cut = cut_at_source_edges(); !cut)
-            return std::unexpected{cut.error()};
-        if (const auto cut = cut_at_destination_edges(); !cut)
-            return std::unexpected{cut.error()};
-        return count_ != before;
-    }
-
-    /// The edges of all sources are sorted in among the runs; an edge inside a run becomes the run's tail.
-    result<void> cut_at_source_edges()
-    {
-        const std::size_t needed = 3 * count_;
-        if (needed > runs_.size() || needed > max_runs)
-            return refuse(fault_code::no_space, stage::planning, needed);
-        std::size_t edges = count_;
-        for (std::size_t i = 0; i < count_; ++i) {
-            if (runs_[i].fills())
-                continue;
-            runs_[edges++] = {runs_[i].source, 0, 0, 0, done};
-            if (runs_[i].source_last() != ~std::uint64_t{0})
-                runs_[edges++] = {runs_[i].source_last() + 1, 0, 0, 0, done};
-        }
-        count_ = edges;
-        sort();
-        planner_run* run = nullptr;
-        for (std::size_t i = 0; i < count_; ++i) {
-            planner_run& r = runs_[i];
-            if (r.size != 0)
-                run = &r;
-            else if (run && run->destination < r.destination && r.destination <= run->destination_last())
-                run = cut(*run, r.destination - run->destination, r);
-        }
-        compact();
-        return {};
-    }
-
+    /// Cuts every run that reads across the edge of a destination. True when there was something to cut.
+    ///
+    /// That is all the cutting it takes: when nothing is left to cut and nothing can go, each run reads from at most
+    /// one other and is read by at least one, so by exactly one; none is larger than the one it reads from, and round
+    /// the circle that makes them equal.
+    ///
     /// What is cut off is noted behind the sorted runs, where this round does not look for it; the next one will.
-    result<void> cut_at_destination_edges()
+    result<bool> cut_all()
     {
         std::size_t all = count_;
         const auto cut_off = [&](std::size_t& piece, std::uint64_t offset) {
@@ -306,16 +273,14 @@ private:
         }
         if (all > runs_.size() || all > max_runs)
             return refuse(fault_code::no_space, stage::planning, all);
-        count_ = all;
-        return {};
+        return std::exchange(count_, all) != all;
     }
 
     /// Cuts `r` after `offset` bytes; what is cut off is put in `rest`.
-    static planner_run* cut(planner_run& r, std::uint64_t offset, planner_run& rest)
+    static void cut(planner_run& r, std::uint64_t offset, planner_run& rest)
     {
         rest = {r.destination + offset, r.fills() ? r.source : r.source + offset, r.size - offset, 0, done};
         r.size = offset;
-        return &rest;
     }
 
     /// Precondition: nothing can go and nothing can be cut. Then every run is read by exactly one other, whole.
@@ -363,7 +328,7 @@ private:
 } // namespace detail
 
 /// Plans the copies and fills of `image`. `bounce` is a page that nobody else uses. The first `plan_cost::steps` of
-/// `steps` are the answer; `runs` is scratch: one for each run, and three for each of those that wait in circles.
+/// `steps` are the answer; `runs` is scratch: one for each run, and one for each cut.
 ///
 /// Faults: no_space (at: entries needed in `runs` or `steps`, whichever is too small; what is needed may grow once
 /// more), destinations_overlap (at: first common byte), source_size_mismatch (at: destination of the segment),

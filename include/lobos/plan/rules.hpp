@@ -233,6 +233,8 @@ template <class C> result<void> steps_write_the_image(const C& c)
             at += here;
             wanted.advance(here);
         }
+        if (w != c.writes.end() && w->destination <= s.destination.last().raw())
+            return refuse(fault_code::destinations_overlap, stage::verifying, w->destination);
     }
     if (matched != c.writes.size())
         return refuse(fault_code::step_not_in_image, stage::verifying, first_outside(c));

@@ -14,7 +14,7 @@
 
 #include <lobos/glue/kernel_glue.hpp>
 #include <lobos/image/source.hpp>
-#include <lobos/overlay/program.hpp>
+#include <lobos/plan/program.hpp>
 #include <lobos/sim/x86_processor.hpp>
 #include <lobos/x86/paging_4m.hpp>
 

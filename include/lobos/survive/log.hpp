@@ -22,7 +22,7 @@
 #include <lobos/core/fault.hpp>
 #include <lobos/core/physical_memory.hpp>
 #include <lobos/core/region_map.hpp>
-#include <lobos/overlay/program.hpp>
+#include <lobos/plan/program.hpp>
 
 namespace lobos {
 
@@ -124,7 +124,8 @@ public:
     void append(std::string_view text)
     {
         do {
-            const std::string_view here{text.data(), std::min(text.size(), longest_record)};
+            std::string_view here = text;
+            here.remove_suffix(text.size() - std::min(text.size(), longest_record));
             append_record(here);
             text.remove_prefix(here.size());
         } while (!text.empty());

@@ -9,7 +9,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include <lobos/overlay/program.hpp>
+#include <lobos/plan/program.hpp>
 
 namespace lobos::x86 {
 

@@ -6,7 +6,7 @@
 /// protocol]: protected mode, paging off, interrupts off, flat segments 0x10 and 0x18, esi the boot parameters.
 
 #include <lobos/handoff/contract.hpp>
-#include <lobos/overlay/program.hpp>
+#include <lobos/plan/program.hpp>
 #include <lobos/x86/boot_params.hpp>
 #include <lobos/x86/protected_mode.hpp>
 

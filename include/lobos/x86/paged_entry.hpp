@@ -9,7 +9,7 @@
 
 #include <lobos/handoff/contract.hpp>
 #include <lobos/image/elf.hpp>
-#include <lobos/overlay/program.hpp>
+#include <lobos/plan/program.hpp>
 #include <lobos/x86/multiboot_info.hpp>
 #include <lobos/x86/protected_mode.hpp>
 

@@ -75,7 +75,8 @@ template <class Address, class Word, std::uint32_t Size, Address Base> struct ar
         const Address i = at - table;
         if (i % 8 != 0 || i >= skip_count * sizeof(skip_range))
             throw std::out_of_range{"arena: not in the skip list"};
-        return i % 16 == 0 ? skips[i / 16].first : skips[i / 16].last;
+        const skip_range& skip = skips[static_cast<std::size_t>(i / 16)];
+        return i % 16 == 0 ? skip.first : skip.last;
     }
     void store_u64(Address, std::uint64_t) { throw std::logic_error{"arena: a note from a step"}; }
     void store_u32(Address, std::uint32_t) { throw std::logic_error{"arena: a note from a step"}; }

@@ -91,13 +91,13 @@ TEST_CASE("the parameters lie in memory as Linux reads them", "[x86][linux32_ent
     const linux32_entry contract{image_of("console=ttyS0 quiet", 5000), 0xf'5a10_pa};
     REQUIRE(fault_of(contract.write_parameters(m.memory, handed.map, m.pages)) == no_fault);
     const ::boot_params p = m.params();
-    CHECK(p.hdr.header == 0x53726448);
-    CHECK(p.hdr.type_of_loader == 0xff);
-    CHECK(p.hdr.code32_start == 0x100'0000);
-    CHECK(p.hdr.cmd_line_ptr == 0x30'1000);
-    CHECK(p.hdr.ramdisk_image == 0xfff'e000);
-    CHECK(p.hdr.ramdisk_size == 5000);
-    CHECK(p.acpi_rsdp_addr == 0xf'5a10);
+    CHECK(+p.hdr.header == 0x53726448);
+    CHECK(+p.hdr.type_of_loader == 0xff);
+    CHECK(+p.hdr.code32_start == 0x100'0000);
+    CHECK(+p.hdr.cmd_line_ptr == 0x30'1000);
+    CHECK(+p.hdr.ramdisk_image == 0xfff'e000);
+    CHECK(+p.hdr.ramdisk_size == 5000);
+    CHECK(+p.acpi_rsdp_addr == 0xf'5a10);
     REQUIRE(p.e820_entries == 4);
     const std::uint64_t expected[4][3] = {
         {0, 0xa'0000, 1}, {0x10'0000, 0x10'0000, 1}, {0x20'0000, 0x1'0000, 2}, {0x21'0000, 0xfdf'0000, 1}};
@@ -116,8 +116,8 @@ TEST_CASE("no ACPI pointer is known unless it is told", "[x86][linux32_entry]")
 {
     parameter_memory m;
     REQUIRE(linux32_entry{image_of("")}.write_parameters(m.memory, handed.map, m.pages));
-    CHECK(m.params().acpi_rsdp_addr == 0);
-    CHECK(m.params().hdr.ramdisk_size == 0);
+    CHECK(+m.params().acpi_rsdp_addr == 0);
+    CHECK(+m.params().hdr.ramdisk_size == 0);
 }
 
 TEST_CASE("a command line of every length ends with its terminator", "[x86][linux32_entry]")

@@ -63,7 +63,7 @@ struct departing {
     {
         return port::write_frame(world.memory, plan, running, code, choice, out, values, program);
     }
-    std::uint64_t field(std::uint64_t offset, unsigned width)
+    std::uint64_t field(std::size_t offset, unsigned width)
     {
         bytes page(4096);
         world.memory.read(plan.frame, page);
@@ -78,7 +78,7 @@ struct departing {
     }
 };
 
-constexpr std::uint64_t table_offset = 64 + sizeof(overlay_program);
+constexpr std::size_t table_offset = 64 + sizeof(overlay_program);
 
 } // namespace
 
@@ -216,14 +216,14 @@ TEST_CASE("a frame that does not agree with the plan is refused", "[x86][protect
     REQUIRE(good.write(descriptor_choice::flat, way_out::unpaged));
     REQUIRE(fault_of(good.sound()) == no_fault);
     const fault broken{fault_code::entry_contract_broken, stage::verifying, 0x1'2000};
-    for (const std::uint64_t offset : {0u, 4u, 8u, 40u, 56u})
+    for (const std::size_t offset : {0u, 4u, 8u, 40u, 56u})
         for (unsigned bit = 0; bit < 32; ++bit) {
             departing d = good;
             d.patch_frame(offset, 4, d.field(offset, 4) ^ std::uint64_t{1} << bit);
             CAPTURE(offset, bit);
             CHECK(fault_of(d.sound()) == broken);
         }
-    for (const std::uint64_t offset : {12u, 16u, 20u})
+    for (const std::size_t offset : {12u, 16u, 20u})
         for (const std::uint64_t place : {0x0'ffffull, 0x1'0100ull, 0ull, 0xffff'ffffull}) {
             departing d = good;
             d.patch_frame(offset, 4, place);
@@ -280,7 +280,7 @@ TEST_CASE("selectors have to name flat segments of the table", "[x86][protected_
     departing good;
     REQUIRE(good.write(descriptor_choice::flat, way_out::unpaged));
     const auto bad = [](std::uint64_t at) { return fault{fault_code::bad_descriptor_table, stage::verifying, at}; };
-    for (const std::uint64_t offset : {24u, 28u})
+    for (const std::size_t offset : {24u, 28u})
         for (const std::uint64_t selector : {0ull, 1ull, 8ull, 0x11ull, 0x12ull, 0x14ull, 0x1bull, 0x20ull, 0x800ull,
                  0xfff8ull, 0x1'0010ull, 0xffff'fff8ull, offset == 24 ? 0x18ull : 0x10ull}) {
             departing d = good;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later OR BSD-2-Clause
-#include <lobos/overlay/program.hpp>
+#include <lobos/plan/program.hpp>
 
 #include <type_traits>
 
