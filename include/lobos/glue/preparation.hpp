@@ -41,6 +41,7 @@ public:
     /// Runs all stages with room for `runs` runs. no_space asks for another try with more.
     result<staged> run(std::size_t runs)
     {
+        expects(contract_.parameter_pages() <= max_parameter_pages, "a contract has few pages of parameters");
         result<void> ok = reserve(runs);
         const auto then = [&](result<void> (preparation::*next)(), stage finished) {
             if (ok)

@@ -302,6 +302,9 @@ template <class C> result<void> reach_is_mapped(const C& c)
     return trail ? identity_mapped(c, *trail, access::read_write) : result<void>{};
 }
 
+/// What the overlay loads and stores whole is aligned to this, on every machine.
+inline constexpr byte_count word_alignment = byte_count::of(8);
+
 template <class C> result<void> lies_in(const C& c, safe_role role, phys_range r)
 {
     for (const safe_region& s : c.plan.safe)
@@ -331,8 +334,8 @@ template <unsigned Level, class C> result<void> tables_lie_in(const C& c, phys_a
 }
 
 /// Rule 6: code, stack, frame, program, bounce page, every page of the plan and every page table lie in safe regions
-/// of their role.
-/// Faults: outside_safe_region (at: first byte), bad_range (at: page of the plan).
+/// of their role; and the program and the pages of the plan on multiples of 8, so that the overlay may load words.
+/// Faults: outside_safe_region (at: first byte), bad_range, misaligned (at: page of the plan, or program).
 template <class C> result<void> machinery_is_safe(const C& c)
 {
     const struct {
@@ -348,11 +351,15 @@ template <class C> result<void> machinery_is_safe(const C& c)
     for (const auto& place : places)
         if (const auto inside = lies_in(c, place.role, place.range); !inside)
             return inside;
+    if (!is_aligned(c.plan.program, word_alignment))
+        return refuse(fault_code::misaligned, stage::verifying, c.plan.program);
     const auto program = load<overlay_program>(c.memory, c.plan.program);
     std::uint64_t page = program.first_page;
     for (std::size_t pages = 0; page != plan_page::no_page; ++pages) {
         if (pages == c.most_plan_pages)
             return refuse(fault_code::bad_range, stage::verifying, page);
+        if (!is_aligned(phys_addr::at(page), word_alignment))
+            return refuse(fault_code::misaligned, stage::verifying, page);
         const auto range = phys_range::checked(phys_addr::at(page), page_size);
         if (!range)
             return refuse(fault_code::bad_range, stage::verifying, page);
@@ -414,7 +421,8 @@ template <class C> result<void> entry_is_inside(const C& c)
 /// are safe regions, every one that the image's destinations touch among them, the bounce page not; its trail lies in
 /// the log.
 /// Faults: no_space (at: skip ranges), bad_range (at: first skip range out of order), outside_safe_region (at: skip
-/// range or trail), destination_in_safe_region (at: safe region that is not skipped, or the bounce page's that is).
+/// range or trail), misaligned (at: trail), destination_in_safe_region (at: safe region that is not skipped, or the
+/// bounce page's that is).
 template <class C> result<void> program_is_sound(const C& c)
 {
     const auto program = load<overlay_program>(c.memory, c.plan.program);
@@ -444,6 +452,8 @@ template <class C> result<void> program_is_sound(const C& c)
     const auto trail = phys_range::checked(phys_addr::at(program.trail), byte_count::of(sizeof(breadcrumb)));
     if (!trail)
         return refuse(fault_code::bad_range, stage::verifying, program.trail);
+    if (!is_aligned(trail->first(), word_alignment))
+        return refuse(fault_code::misaligned, stage::verifying, program.trail);
     return lies_in(c, safe_role::log, *trail);
 }
 

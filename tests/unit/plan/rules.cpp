@@ -571,8 +571,10 @@ TEST_CASE("rule 6: machinery lies in safe regions of its role", "[plan][rules]")
         p.plan.program = last_of(sound_plan::frame) - byte_count::of(sizeof(overlay_program) - 1);
         store(p.memory, p.plan.program, p.program);
         CHECK(rule_6(p) == no_fault);
-        p.plan.program += 1_bytes;
+        p.plan.program += 8_bytes;
         CHECK(rule_6(p) == refused(outside_safe_region, p.plan.program));
+        p.plan.program = p.plan.program - 12_bytes;
+        CHECK(rule_6(p) == refused(misaligned, p.plan.program));
     }
     SECTION("every page of steps, and an end of them")
     {
@@ -584,9 +586,11 @@ TEST_CASE("rule 6: machinery lies in safe regions of its role", "[plan][rules]")
         p.most_plan_pages = 3;
         store(p.memory, sound_plan::plan_pages + 8_KiB, sound_plan::plan_pages.raw()); // round in a circle
         CHECK(rule_6(p) == refused(bad_range, sound_plan::plan_pages));
-        store(p.memory, sound_plan::plan_pages + 8_KiB, top - 4094); // a page that wraps
         p.most_plan_pages = 4;
-        CHECK(rule_6(p) == refused(bad_range, top - 4094));
+        store(p.memory, sound_plan::plan_pages + 8_KiB, top - 4087); // a page that wraps
+        CHECK(rule_6(p) == refused(bad_range, top - 4087));
+        store(p.memory, sound_plan::plan_pages + 8_KiB, sound_plan::plan_pages.raw() + 4);
+        CHECK(rule_6(p) == refused(misaligned, sound_plan::plan_pages + 4_bytes));
     }
     SECTION("tables below the root")
     {
@@ -774,8 +778,10 @@ TEST_CASE("rule 9: the program is what the overlay can run", "[plan][rules]")
     {
         p.program.trail = last_of(sound_plan::log).raw() - sizeof(breadcrumb) + 1;
         CHECK(rule_9(p) == no_fault);
-        p.program.trail += 1;
+        p.program.trail += 8;
         CHECK(rule_9(p) == refused(outside_safe_region, p.program.trail));
+        p.program.trail -= 12;
+        CHECK(rule_9(p) == refused(misaligned, p.program.trail));
         p.program.trail = sound_plan::parameters.raw(); // safe, but no log
         CHECK(rule_9(p) == refused(outside_safe_region, sound_plan::parameters));
         p.program.trail = top - 8;
