@@ -258,7 +258,7 @@ constexpr int damages = 3;
 
 } // namespace
 
-TEST_CASE("random layouts are planned, proved and run; damaged plans are refused", "[property][plan]")
+TEST_CASE("random layouts are planned, proved and run, and damaged plans are refused", "[property][plan]")
 {
     workshop shop;
     layout l;

@@ -6,6 +6,7 @@
 /// `staged_exec` in the making, which gives it back when a later one fails.
 
 #include <new>
+#include <utility>
 
 #include <lobos/glue/staged_exec.hpp>
 #include <lobos/handoff/contract.hpp>
@@ -35,7 +36,6 @@ public:
           out_{glue}
     {
     }
-    ~preparation() { give_back_rejected(); }
     preparation(const preparation&) = delete;
 
     /// Runs all stages with room for `runs` runs. no_space asks for another try with more.
@@ -53,6 +53,7 @@ public:
         then(&preparation::place, stage::mapping);
         then(&preparation::write_all, stage::staging);
         then(&preparation::prove, stage::verifying);
+        out_.pages_.give_back_rejected();
         if (!ok)
             return std::unexpected{ok.error()};
         return std::move(out_);
@@ -73,25 +74,16 @@ private:
         const std::size_t safe = pages + max_parameter_pages + 64 + regions;
         const std::size_t bytes = runs * (sizeof(planner_run) + sizeof(overlay_step)) + safe * sizeof(safe_region) +
             (regions + 2 * safe + 1) * sizeof(region);
-        out_.workspace_ = glue_.allocate_workspace(bytes);
-        if (out_.workspace_.size() < bytes)
-            return refuse(fault_code::no_memory, stage::planning, bytes);
-        free_ = out_.workspace_;
-        runs_ = carve<planner_run>(runs);
-        steps_ = carve<overlay_step>(runs);
-        out_.safe_ = safe_region_list{carve<safe_region>(safe)};
-        handed_storage_ = carve<region>(regions + 2 * safe + 1);
+        if (const auto borrowed = out_.workspace_.borrow(bytes); !borrowed)
+            return borrowed;
+        runs_ = out_.workspace_.template carve<planner_run>(runs);
+        steps_ = out_.workspace_.template carve<overlay_step>(runs);
+        out_.pages_.keep_list_in(out_.workspace_.template carve<safe_region>(safe));
+        handed_storage_ = out_.workspace_.template carve<region>(regions + 2 * safe + 1);
         return {};
     }
 
-    template <class T> std::span<T> carve(std::size_t count)
-    {
-        T* first = reinterpret_cast<T*>(free_.data());
-        for (std::size_t i = 0; i < count; ++i)
-            new (first + i) T;
-        free_ = free_.subspan(count * sizeof(T));
-        return {first, count};
-    }
+    result<phys_addr> take(safe_role role) { return out_.pages_.take(role, contract_.segments()); }
 
     /// The order of the copy. The bounce page comes first: it is part of the steps.
     result<void> make_steps()
@@ -188,7 +180,7 @@ private:
                     if (const auto source = phys_range::checked(e.at, e.size))
                         identity(*source);
             }
-            for (const safe_region& r : out_.safe_.regions())
+            for (const safe_region& r : out_.pages_.regions())
                 if (overlay_touches(r.role))
                     identity(r.range);
             if (options_.trail)
@@ -256,7 +248,7 @@ private:
     {
         if (const auto copied = map.copy_from(glue_.memory_map()); !copied)
             return copied;
-        for (const safe_region& r : out_.safe_.regions())
+        for (const safe_region& r : out_.pages_.regions())
             if (const auto added = map.add(r.range, region_kind::safe); !added)
                 return added;
         return {};
@@ -280,7 +272,7 @@ private:
             }
             program.skips[program.skip_count++] = {r.first().raw(), r.last().raw()};
         };
-        for (const safe_region& r : out_.safe_.regions())
+        for (const safe_region& r : out_.pages_.regions())
             skip(r.range);
         for (const region& r : glue_.memory_map().regions())
             if (r.kind == region_kind::surviving)
@@ -295,11 +287,9 @@ private:
     /// The proof, of what lies in memory now; and the checksums that commit() will compare.
     result<void> prove()
     {
-        for (const region& r : glue_.memory_map().regions())
-            if (r.kind == region_kind::surviving)
-                if (const auto added = out_.safe_.add(r.range, safe_role::log); !added)
-                    return added;
-        plan_.safe = out_.safe_.regions();
+        if (const auto added = out_.pages_.add_surviving(glue_.memory_map()); !added)
+            return added;
+        plan_.safe = out_.pages_.regions();
         // The planner is through with its runs; the verifier takes their storage.
         static_assert(sizeof(verified_write) == sizeof(planner_run) && alignof(verified_write) == alignof(planner_run));
         auto* writes = reinterpret_cast<verified_write*>(runs_.data());
@@ -312,41 +302,6 @@ private:
         out_.verified_ = *verified;
         out_.sums_ = out_.take_checksums();
         return {};
-    }
-
-    /// A safe page. One that the image wants is put aside until the end, so that the glue does not give it again.
-    /// Faults: no_memory, no_space.
-    result<phys_addr> take(safe_role role)
-    {
-        for (;;) {
-            const std::optional<phys_addr> page = glue_.allocate_page();
-            if (!page)
-                return refuse(fault_code::no_memory, stage::staging, std::uint64_t{0});
-            const phys_range range = phys_range::of(*page, page_size);
-            const bool wanted = std::ranges::any_of(
-                contract_.segments(), [&](const segment& s) { return s.occupies() && s.destination.overlaps(range); });
-            if (wanted) {
-                store(glue_.memory(), *page, rejected_);
-                rejected_ = page->raw();
-                continue;
-            }
-            if (const auto added = out_.safe_.add(range, role); !added) {
-                glue_.free_page(*page);
-                return std::unexpected{added.error()};
-            }
-            out_.owned_ = out_.safe_.regions().size();
-            return *page;
-        }
-    }
-
-    /// The pages put aside are a list through their own first words.
-    void give_back_rejected()
-    {
-        while (rejected_ != plan_page::no_page) {
-            const phys_addr page = phys_addr::at(rejected_);
-            rejected_ = load<std::uint64_t>(glue_.memory(), page);
-            glue_.free_page(page);
-        }
     }
 
     void zero(phys_addr at, std::uint64_t size)
@@ -364,14 +319,12 @@ private:
     const exec_options& options_;
     staged out_;
     exec_plan plan_ = {};
-    std::span<std::byte> free_ = {};
     std::span<planner_run> runs_ = {};
     std::span<overlay_step> steps_ = {};
     std::span<region> handed_storage_ = {};
     std::array<phys_addr, max_parameter_pages> parameters_ = {};
     std::uint64_t first_page_ = plan_page::no_page;
     std::size_t plan_pages_ = 0;
-    std::uint64_t rejected_ = plan_page::no_page;
 };
 
 } // namespace lobos

@@ -6,10 +6,11 @@
 /// tables in safe memory, all of it verified and summed up. It waits for commit(), or is dropped and was never there.
 
 #include <array>
-#include <utility>
+#include <optional>
 
 #include <lobos/core/crc32c.hpp>
-#include <lobos/glue/kernel_glue.hpp>
+#include <lobos/glue/safe_pages.hpp>
+#include <lobos/glue/workspace.hpp>
 #include <lobos/plan/verifier.hpp>
 
 namespace lobos {
@@ -18,30 +19,6 @@ namespace lobos {
 template <kernel_glue Glue, class Contract> class staged_exec {
 public:
     using port = Glue::port;
-
-    staged_exec(staged_exec&& other) noexcept
-        : glue_{std::exchange(other.glue_, nullptr)},
-          workspace_{other.workspace_},
-          safe_{other.safe_},
-          owned_{other.owned_},
-          verified_{other.verified_},
-          facts_{other.facts_},
-          generation_{other.generation_},
-          departure_{other.departure_},
-          frame_{other.frame_},
-          sums_{other.sums_}
-    {
-    }
-    staged_exec& operator=(staged_exec&&) = delete;
-    ~staged_exec()
-    {
-        if (!glue_)
-            return;
-        for (const safe_region& r : safe_.regions().first(owned_))
-            for (std::uint64_t at = 0; at < r.range.size().raw(); at += page_size.raw())
-                glue_->free_page(r.range.first() + byte_count::of(at));
-        glue_->free_workspace(workspace_);
-    }
 
     const exec_plan& plan() const { return verified_->plan(); }
 
@@ -53,7 +30,7 @@ private:
     template <kernel_glue G, class C> friend class preparation;
     template <kernel_glue G, class C> friend fault commit(staged_exec<G, C>&);
 
-    explicit staged_exec(Glue& glue) : glue_{&glue} {}
+    explicit staged_exec(Glue& glue) : glue_{&glue}, workspace_{glue}, pages_{glue} {}
 
     struct checksums {
         std::array<std::uint32_t, max_segments> image = {}; ///< segments one by one, so that a change has a name
@@ -83,7 +60,7 @@ private:
         }
         crc32c fixed;
         crc32c told;
-        for (const safe_region& r : safe_.regions()) {
+        for (const safe_region& r : pages_.regions()) {
             if (r.role == safe_role::parameters)
                 add(told, r.range);
             else if (overlay_touches(r.role) ? r.role != safe_role::stack && r.role != safe_role::bounce
@@ -108,9 +85,8 @@ private:
     }
 
     Glue* glue_;
-    std::span<std::byte> workspace_ = {};
-    safe_region_list safe_{};
-    std::size_t owned_ = 0; ///< of the safe regions: these came from the glue, the rest was there before
+    workspace<Glue> workspace_; // holds the list of the pages, so it goes last
+    safe_pages<Glue> pages_;
     std::optional<verified_plan> verified_ = {};
     port::facts facts_ = {};
     std::uint64_t generation_ = 0;

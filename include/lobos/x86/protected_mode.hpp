@@ -86,14 +86,18 @@ template <paging_traits Paging> struct protected_mode {
         return {};
     }
 
-    /// Whether the machine is still the one that was planned for.
+    /// Whether the machine is still the one that was planned for. Of CR0 only what translation rests on counts: a
+    /// kernel may well set and clear CR0.TS in the meantime.
     /// Faults: table_root_changed (at: new root; a change of CR0 or CR4 is one too), descriptor_table_changed (at: new
-    /// base).
+    /// base; a change of the selectors is one too).
     static result<void> unchanged(const facts& then, const facts& now)
     {
-        if (then.table_root != now.table_root || then.cr0 != now.cr0 || then.cr4 != now.cr4)
+        constexpr std::uint32_t counts = cr0::protection | cr0::write_protect | cr0::paging;
+        if (then.table_root != now.table_root || ((then.cr0 ^ now.cr0) & counts) != 0 || then.cr4 != now.cr4)
             return refuse(fault_code::table_root_changed, stage::committing, now.table_root);
-        if (then != now)
+        const bool same_table = then.descriptors == now.descriptors && then.code_selector == now.code_selector &&
+            then.data_selector == now.data_selector;
+        if (!same_table)
             return refuse(fault_code::descriptor_table_changed, stage::committing, now.descriptors.base);
         return {};
     }

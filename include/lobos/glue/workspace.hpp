@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: GPL-2.0-or-later OR BSD-2-Clause
+#pragma once
+
+/// \file
+/// Working storage that the glue lends, carved into arrays, and given back when its owner goes.
+
+#include <new>
+#include <span>
+#include <utility>
+
+#include <lobos/glue/kernel_glue.hpp>
+
+namespace lobos {
+
+template <kernel_glue Glue> class workspace {
+public:
+    /// None yet.
+    explicit workspace(Glue& glue) : glue_{&glue} {}
+
+    workspace(workspace&& other) noexcept
+        : glue_{other.glue_},
+          all_{std::exchange(other.all_, {})},
+          left_{std::exchange(other.left_, {})}
+    {
+    }
+    workspace& operator=(workspace&&) = delete;
+    ~workspace()
+    {
+        if (!all_.empty())
+            glue_->free_workspace(all_);
+    }
+
+    /// Borrows `bytes`. Precondition: nothing is borrowed. Fault: no_memory (at: bytes).
+    result<void> borrow(std::size_t bytes)
+    {
+        expects(all_.empty(), "a workspace is borrowed once");
+        all_ = glue_->allocate_workspace(bytes);
+        left_ = all_;
+        if (all_.size() < bytes)
+            return refuse(fault_code::no_memory, stage::planning, bytes);
+        return {};
+    }
+
+    /// The next `count` elements. Precondition: what was borrowed has room for them, and they need no more than 16
+    /// bytes of alignment.
+    template <class T> std::span<T> carve(std::size_t count)
+    {
+        static_assert(16 % alignof(T) == 0 && sizeof(T) % 8 == 0, "elements follow each other without gaps");
+        expects(count <= left_.size() / sizeof(T), "a workspace has room for what it was borrowed for");
+        T* const first = reinterpret_cast<T*>(left_.data());
+        for (std::size_t i = 0; i < count; ++i)
+            new (first + i) T;
+        left_ = left_.subspan(count * sizeof(T));
+        return {first, count};
+    }
+
+private:
+    Glue* glue_;
+    std::span<std::byte> all_ = {};
+    std::span<std::byte> left_ = {};
+};
+
+} // namespace lobos
