@@ -53,7 +53,7 @@ TEST_CASE("a Linux kernel with initrd replaces the running kernel, to the last b
         CHECK(std::string_view{reinterpret_cast<const char*>(line.data())} == "console=ttyS0 x=\"a b\"");
 
         // Every safe region is reserved in e820; nothing of the image is.
-        const std::size_t entries = peek(page, 0x1e8, 1);
+        const auto entries = static_cast<std::size_t>(peek(page, 0x1e8, 1));
         const auto type_at = [&](std::uint64_t at) -> std::uint64_t {
             for (std::size_t i = 0; i < entries; ++i) {
                 const std::size_t e = 0x2d0 + 20 * i;

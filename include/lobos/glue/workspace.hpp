@@ -4,6 +4,7 @@
 /// \file
 /// Working storage that the glue lends, carved into arrays, and given back when its owner goes.
 
+#include <cstdint>
 #include <new>
 #include <span>
 #include <utility>
@@ -45,7 +46,7 @@ public:
     /// bytes of alignment.
     template <class T> std::span<T> carve(std::size_t count)
     {
-        static_assert(16 % alignof(T) == 0 && sizeof(T) % 8 == 0, "elements follow each other without gaps");
+        expects(reinterpret_cast<std::uintptr_t>(left_.data()) % alignof(T) == 0, "elements follow without gaps");
         expects(count <= left_.size() / sizeof(T), "a workspace has room for what it was borrowed for");
         T* const first = reinterpret_cast<T*>(left_.data());
         for (std::size_t i = 0; i < count; ++i)
