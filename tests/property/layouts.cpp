@@ -6,7 +6,8 @@
 #include <cstdio>
 #include <cstring>
 
-#include <lobos/plan/rules.hpp>
+#include <lobos/plan/place_rules.hpp>
+#include <lobos/plan/step_rules.hpp>
 #include <lobos/x86/paging_4m.hpp>
 
 #include <tests/catch.hpp>

@@ -6,7 +6,7 @@
 #include <cstdio>
 #include <cstring>
 
-#include <lobos/plan/rules.hpp>
+#include <lobos/plan/step_rules.hpp>
 #include <lobos/x86/paging_4m.hpp>
 
 #include <tests/catch.hpp>

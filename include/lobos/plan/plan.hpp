@@ -8,6 +8,7 @@
 #include <span>
 
 #include <lobos/core/physical_memory.hpp>
+#include <lobos/core/region_map.hpp>
 #include <lobos/image/segment.hpp>
 #include <lobos/paging/clone.hpp>
 #include <lobos/plan/planner.hpp>
@@ -37,6 +38,26 @@ struct exec_plan {
 
     plan_cost cost;
     std::size_t table_pages = 0;
+};
+
+/// A write of the plan as the verifier understands it: bounces are resolved to what was saved.
+struct verified_write {
+    std::uint64_t destination;
+    std::uint64_t source; ///< where the bytes lay before the first step; or overlay_step::zeros
+    std::uint64_t size;
+    std::uint32_t read_at;  ///< the step that read them
+    std::uint32_t wrote_at; ///< the step that wrote them
+    constexpr std::uint64_t last() const { return destination + (size - 1); }
+};
+
+/// What the rules are checked against.
+template <paging_traits T, physical_memory M> struct verifier_context {
+    using paging = T;
+    const exec_plan& plan;
+    const region_map& map;
+    M& memory;
+    std::span<verified_write> writes; ///< sorted by destination, once `collect_writes` is through
+    std::size_t most_plan_pages;
 };
 
 /// Calls `visit(step, time)` for each step of the chain at `first`, in the order in which they will run, until it

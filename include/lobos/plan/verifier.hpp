@@ -6,7 +6,9 @@
 /// return for anything but a change of the machine. It shares no logic with the planner: it reads the steps from safe
 /// memory and proves rules about them.
 
-#include <lobos/plan/rules.hpp>
+#include <lobos/plan/place_rules.hpp>
+#include <lobos/plan/step_rules.hpp>
+#include <lobos/plan/table_rules.hpp>
 
 namespace lobos {
 

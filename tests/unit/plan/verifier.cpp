@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later OR BSD-2-Clause
-// That the verifier asks every rule, and the port. What each rule says is tested in rules.cpp.
+// That the verifier asks every rule, and the port. What each rule says is tested in place_rules.cpp, step_rules.cpp
+// and table_rules.cpp.
 
 #include <lobos/plan/verifier.hpp>
 
 #include <type_traits>
 
 #include <tests/catch.hpp>
-#include <tests/support/sound_plan.hpp>
+#include <tests/support/rule_checks.hpp>
 
 using namespace lobos;
 using namespace lobos::test;
@@ -42,6 +43,25 @@ template <class Port = easy_port> fault verdict(sound_plan& p)
 }
 
 } // namespace
+
+TEST_CASE("every rule holds for the sound plan", "[plan][rules]")
+{
+    sound_plan p;
+    for (const bool paged : {false, true}) {
+        if (paged)
+            p.enter_paged();
+        CHECK(rule_1(p) == no_fault);
+        CHECK(rule_2(p) == no_fault);
+        CHECK(collected(p) == no_fault);
+        CHECK(rule_3(p) == no_fault);
+        CHECK(rule_4(p) == no_fault);
+        CHECK(rule_5(p) == no_fault);
+        CHECK(rule_6(p) == no_fault);
+        CHECK(rule_7(p) == no_fault);
+        CHECK(rule_8(p) == no_fault);
+        CHECK(rule_9(p) == no_fault);
+    }
+}
 
 TEST_CASE("a plan that every rule holds for is verified, and nothing is written", "[plan][verifier]")
 {

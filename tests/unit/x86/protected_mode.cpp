@@ -125,7 +125,13 @@ TEST_CASE("every change of the machine is noticed", "[x86][protected_mode]")
     const fault table{fault_code::descriptor_table_changed, stage::committing, 0xc000'0000};
     CHECK(said([](auto& f) { f.table_root = 0x2000_pa; }) == fault{root.code, root.in, 0x2000});
     CHECK(said([](auto& f) { f.cr0 ^= 0x1'0000; }) == root);
-    CHECK(port::unchanged(then, [&] { auto f = then; f.cr0 ^= 8; return f; }()).has_value()); // CR0.TS comes and goes
+    CHECK(port::unchanged(then,
+        [&] {
+            auto f = then;
+            f.cr0 ^= 8;
+            return f;
+        }())
+            .has_value()); // CR0.TS comes and goes
     CHECK(said([](auto& f) { f.cr4 ^= 0x80; }) == root);
     CHECK(said([](auto& f) { f.descriptors.base = 0xc000'1000_va; }) == fault{table.code, table.in, 0xc000'1000});
     CHECK(said([](auto& f) { f.descriptors.limit = 0x17; }) == table);

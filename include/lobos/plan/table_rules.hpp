@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: GPL-2.0-or-later OR BSD-2-Clause
+#pragma once
+
+/// \file
+/// The rules of a safe exec about its page tables, walked as the processor will: what the overlay touches, the page of
+/// the switch, and where a paged image finds itself.
+
+#include <lobos/paging/walk.hpp>
+#include <lobos/plan/plan.hpp>
+
+namespace lobos::rules {
+
+/// A range that the overlay touches through the identity mapping.
+template <class C> result<void> identity_mapped(const C& c, phys_range r, access wanted)
+{
+    std::optional<phys_addr> at = r.first();
+    while (at && *at <= r.last()) {
+        const auto found = walk<typename C::paging>(c.memory, c.plan.new_root, virt_addr::at(at->raw()));
+        if (!found || found->physical != *at)
+            return refuse(fault_code::not_mapped, stage::verifying, *at);
+        if (wanted == access::read_write && found->rights != access::read_write)
+            return refuse(fault_code::not_writable, stage::verifying, *at);
+        at = checked_add(phys_addr::at(found->page.last().raw()), byte_count::of(1));
+    }
+    return {};
+}
+
+/// Rule 5: every byte that the overlay reads or writes is mapped one to one in the new tables, and writable where it
+/// writes.
+/// Faults: not_mapped, not_writable (at: address).
+template <class C> result<void> reach_is_mapped(const C& c)
+{
+    for (const verified_write& w : c.writes) {
+        const auto destination = phys_range::of(phys_addr::at(w.destination), byte_count::of(w.size));
+        if (const auto mapped = identity_mapped(c, destination, access::read_write); !mapped)
+            return mapped;
+        if (w.source == overlay_step::zeros)
+            continue;
+        const auto source = phys_range::of(phys_addr::at(w.source), byte_count::of(w.size));
+        if (const auto mapped = identity_mapped(c, source, access::read_only); !mapped)
+            return mapped;
+    }
+    for (const safe_region& r : c.plan.safe) {
+        if (!overlay_touches(r.role))
+            continue;
+        const bool written = r.role == safe_role::stack || r.role == safe_role::bounce;
+        const auto mapped = identity_mapped(c, r.range, written ? access::read_write : access::read_only);
+        if (!mapped)
+            return mapped;
+    }
+    const auto program = load<overlay_program>(c.memory, c.plan.program);
+    const auto trail = phys_range::checked(phys_addr::at(program.trail), byte_count::of(sizeof(breadcrumb)));
+    return trail ? identity_mapped(c, *trail, access::read_write) : result<void>{};
+}
+
+/// Rule 7: the page in which the switch happens maps alike in old and new tables, to the overlay's code.
+/// Faults: switch_page_differs (at: virtual address).
+template <class C> result<void> switch_page_is_alike(const C& c)
+{
+    const auto before = walk<typename C::paging>(c.memory, c.plan.running_root, c.plan.switch_page);
+    const auto after = walk<typename C::paging>(c.memory, c.plan.new_root, c.plan.switch_page);
+    const byte_count all_but_one = page_size - byte_count::of(1);
+    const bool alike = before && after && before->physical == c.plan.code && after->physical == c.plan.code &&
+        before->page.last() - c.plan.switch_page >= all_but_one &&
+        after->page.last() - c.plan.switch_page >= all_but_one;
+    if (!alike)
+        return refuse(fault_code::switch_page_differs, stage::verifying, c.plan.switch_page);
+    return {};
+}
+
+/// Rule 8: the image is entered inside one of its copied segments, at a byte that is not skipped; and a paged image
+/// finds itself mapped where it expects itself, writable where it says so.
+/// Faults: entry_not_in_image (at: entry), not_mapped, not_writable (at: virtual address).
+template <class C> result<void> entry_is_inside(const C& c)
+{
+    using T = C::paging;
+    phys_addr entry = phys_addr::at(c.plan.entry.raw());
+    if (c.plan.entered_paged) {
+        const auto found = walk<T>(c.memory, c.plan.new_root, c.plan.entry);
+        if (!found)
+            return refuse(fault_code::not_mapped, stage::verifying, c.plan.entry);
+        entry = found->physical;
+        for (const virtual_segment& v : c.plan.virtual_layout) {
+            for (std::optional<virt_addr> at = v.virtual_range.first(); at && *at <= v.virtual_range.last();) {
+                const auto there = walk<T>(c.memory, c.plan.new_root, *at);
+                if (!there || there->physical != v.physical + (*at - v.virtual_range.first()))
+                    return refuse(fault_code::not_mapped, stage::verifying, *at);
+                if (v.writable && there->rights != access::read_write)
+                    return refuse(fault_code::not_writable, stage::verifying, *at);
+                at = checked_add(there->page.last(), byte_count::of(1));
+            }
+        }
+    }
+    const bool inside = std::ranges::any_of(
+        c.plan.image, [&](const segment& s) { return s.what == content::copy && s.destination.contains(entry); });
+    const bool skipped =
+        std::ranges::any_of(c.plan.safe, [&](const safe_region& r) { return r.range.contains(entry); });
+    if (!inside || skipped)
+        return refuse(fault_code::entry_not_in_image, stage::verifying, c.plan.entry);
+    return {};
+}
+
+} // namespace lobos::rules

@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: GPL-2.0-or-later OR BSD-2-Clause
+
+#include <tests/support/rule_checks.hpp>
+
+using namespace lobos;
+using namespace lobos::test;
+using enum fault_code;
+
+TEST_CASE("rule 5: what the overlay touches is mapped one to one", "[plan][rules]")
+{
+    sound_plan p;
+    const phys_addr root = p.plan.new_root;
+    const struct {
+        phys_addr page; // a 4 MB page
+        fault unmapped; // what is missed first
+        fault read_only;
+    } places[] = {
+        {sound_plan::kernel, refused(not_mapped, sound_plan::kernel), refused(not_writable, sound_plan::kernel)},
+        {sound_plan::staged, refused(not_mapped, 0x0080'0800_pa), no_fault},
+        {sound_plan::code, refused(not_mapped, sound_plan::code), refused(not_writable, sound_plan::stack)},
+        {sound_plan::bounce, refused(not_mapped, sound_plan::bounce), refused(not_writable, sound_plan::bounce)},
+        {sound_plan::log, refused(not_mapped, sound_plan::trail), refused(not_writable, sound_plan::trail)},
+    };
+    for (const auto& place : places) {
+        const std::uint32_t good = p.directory_entry(root, at_same(place.page));
+        CAPTURE(place.page);
+        p.set_directory_entry(root, at_same(place.page), 0);
+        CHECK(rule_5(p) == place.unmapped);
+        p.set_directory_entry(root, at_same(place.page), good ^ 0x0200'0000); // to somewhere else
+        CHECK(rule_5(p) == place.unmapped);
+        p.set_directory_entry(root, at_same(place.page), good | x86::page_bit::large_reserved);
+        CHECK(rule_5(p) == place.unmapped);
+        p.set_directory_entry(root, at_same(place.page), good & ~x86::page_bit::writable);
+        CHECK(rule_5(p) == place.read_only);
+        p.set_directory_entry(root, at_same(place.page), good);
+    }
+    CHECK(rule_5(p) == no_fault);
+    p.set_directory_entry(root, at_same(sound_plan::log), 0);
+    p.program.trail = overlay_program::no_trail;
+    CHECK(rule_5(p) == no_fault);
+}
+
+TEST_CASE("rule 5: to the last byte", "[plan][rules]")
+{
+    sound_plan p;
+    // The page behind the kernel's is the staged one: not mapped, then read-only, then what is behind that.
+    const std::uint32_t staged = p.directory_entry(p.plan.new_root, at_same(sound_plan::staged));
+    p.set_directory_entry(p.plan.new_root, at_same(sound_plan::staged), 0);
+    CHECK(rule_5(p, {0x007f'ffff, 0x0040'0000, 1, 0, 0}) == no_fault);
+    CHECK(rule_5(p, {0x007f'ffff, 0x0040'0000, 2, 0, 0}) == refused(not_mapped, 0x0080'0000));
+    CHECK(rule_5(p, {0x0040'0000, 0x007f'ffff, 2, 0, 0}) == refused(not_mapped, 0x0080'0000));
+    p.set_directory_entry(p.plan.new_root, at_same(sound_plan::staged), staged & ~x86::page_bit::writable);
+    CHECK(rule_5(p, {0x007f'ffff, 0x0040'0000, 2, 0, 0}) == refused(not_writable, 0x0080'0000));
+    CHECK(rule_5(p, {0x0040'0000, 0x007f'ffff, 2, 0, 0}) == no_fault);
+    // At the end of what 32 bits reach the walk ends too.
+    p.set_directory_entry(p.plan.new_root, 0xffff'ffff_va, directory::leaf(0xffc0'0000_pa, access::read_write).bits);
+    CHECK(rule_5(p, {0xffff'ff00, overlay_step::zeros, 0x100, 0, 0}) == no_fault);
+}
+
+TEST_CASE("rule 7: the page of the switch is the overlay's code, before and after", "[plan][rules]")
+{
+    sound_plan p;
+    const fault differs = refused(switch_page_differs, sound_plan::switch_page.raw());
+    const phys_addr new_table = sound_plan::tables + 4_KiB;
+    SECTION("in both tables")
+    {
+        for (const phys_addr table : {sound_plan::running_table, new_table}) {
+            CAPTURE(table);
+            const auto good = load<std::uint32_t>(p.memory, table);
+            store(p.memory, table, std::uint32_t{0});
+            CHECK(rule_7(p) == differs);
+            store(p.memory, table, table_entry::leaf(sound_plan::stack, access::read_write).bits);
+            CHECK(rule_7(p) == differs);
+            store(p.memory, table, good);
+            CHECK(rule_7(p) == no_fault);
+        }
+    }
+    SECTION("alike, but not the code")
+    {
+        for (const phys_addr table : {sound_plan::running_table, new_table})
+            store(p.memory, table, table_entry::leaf(sound_plan::stack, access::read_write).bits);
+        CHECK(rule_7(p) == differs);
+    }
+    SECTION("a whole page of it")
+    {
+        p.plan.switch_page += 16_bytes;
+        p.plan.code += 16_bytes; // alike at its first byte, but the page ends early
+        CHECK(rule_7(p) == refused(switch_page_differs, p.plan.switch_page.raw()));
+        // A large page in one of the tables is no help when the other's ends.
+        p.set_directory_entry(
+            p.plan.new_root, p.plan.switch_page, directory::leaf(sound_plan::code, access::read_write).bits);
+        CHECK(rule_7(p) == refused(switch_page_differs, p.plan.switch_page.raw()));
+        p.set_directory_entry(
+            sound_plan::running_root, p.plan.switch_page, directory::leaf(sound_plan::code, access::read_write).bits);
+        CHECK(rule_7(p) == no_fault);
+        p.set_directory_entry(p.plan.new_root, p.plan.switch_page, directory::table(new_table).bits);
+        CHECK(rule_7(p) == refused(switch_page_differs, p.plan.switch_page.raw()));
+    }
+}
+
+TEST_CASE("rule 8: the entry lies in what is copied", "[plan][rules]")
+{
+    sound_plan p;
+    const auto enter = [&](phys_addr a) {
+        p.plan.entry = at_same(a);
+        return rule_8(p);
+    };
+    CHECK(enter(sound_plan::kernel) == no_fault);
+    CHECK(enter(sound_plan::zeros_at - 1_bytes) == no_fault);
+    for (const phys_addr a : {sound_plan::kernel - 1_bytes, sound_plan::zeros_at, sound_plan::scratch, sound_plan::kept,
+             sound_plan::survivor, sound_plan::code, phys_addr::at(top)}) {
+        CAPTURE(a);
+        CHECK(enter(a) == refused(entry_not_in_image, a));
+    }
+    p.safe[sound_plan::s_survivor].range = phys_range::of(sound_plan::kernel + 0x100_bytes, 1_bytes);
+    CHECK(enter(sound_plan::kernel + 0x100_bytes) == refused(entry_not_in_image, sound_plan::kernel + 0x100_bytes));
+    CHECK(enter(sound_plan::kernel + 0x101_bytes) == no_fault);
+}
+
+TEST_CASE("rule 8: a paged image finds itself where it expects itself", "[plan][rules]")
+{
+    sound_plan p;
+    p.enter_paged();
+    const phys_addr root = p.plan.new_root;
+    const virt_addr at = sound_plan::kernel_at;
+    SECTION("the entry is mapped, into the image")
+    {
+        p.plan.entry = at + 0x7fff_bytes;
+        CHECK(rule_8(p) == refused(entry_not_in_image, p.plan.entry.raw()));
+        p.plan.entry = 0xe000'0000_va;
+        CHECK(rule_8(p) == refused(not_mapped, 0xe000'0000));
+        p.plan.entry = at_same(sound_plan::kernel); // one to one, if it asks for that
+        CHECK(rule_8(p) == no_fault);
+    }
+    SECTION("every page of it")
+    {
+        p.layout.push_back({virt_range::of(at + 4_MiB - 1_bytes, 2_bytes), sound_plan::kernel + 4_MiB - 1_bytes, true});
+        CHECK(rule_8(p) == refused(not_mapped, 0xc080'0000));
+        p.set_directory_entry(root, at + 4_MiB, directory::leaf(0x00c0'0000_pa, access::read_write).bits);
+        CHECK(rule_8(p) == refused(not_mapped, 0xc080'0000)); // elsewhere
+        p.set_directory_entry(root, at + 4_MiB, directory::leaf(0x0080'0000_pa, access::read_only).bits);
+        CHECK(rule_8(p) == refused(not_writable, 0xc080'0000));
+        p.layout.back().writable = false;
+        CHECK(rule_8(p) == no_fault);
+    }
+    SECTION("the first of it")
+    {
+        p.layout[0].physical += 4_KiB;
+        CHECK(rule_8(p) == refused(not_mapped, at.raw()));
+    }
+    SECTION("to the last address")
+    {
+        p.layout.push_back(
+            {virt_range::between(0xffff'f000_va, 0xffff'ffff_va), 0x0080'0000_pa + 0x3ff000_bytes, true});
+        CHECK(rule_8(p) == refused(not_mapped, 0xffff'f000));
+        p.set_directory_entry(root, 0xffff'ffff_va, directory::leaf(0x0080'0000_pa, access::read_write).bits);
+        CHECK(rule_8(p) == no_fault);
+    }
+    SECTION("an unpaged entry asks for none of this")
+    {
+        p.plan.entered_paged = false;
+        p.plan.entry = at_same(sound_plan::kernel);
+        p.layout[0].physical += 4_KiB;
+        CHECK(rule_8(p) == no_fault);
+    }
+}
