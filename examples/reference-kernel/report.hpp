@@ -109,8 +109,8 @@ inline void report(
             .add(plan.entry)
             .add(plan.entered_paged ? ", paging on" : ", paging off"));
     draw(plan, files);
-    number_line("bytes copied", plan.cost.copied.raw(), "bytes");
-    number_line("bytes zeroed", plan.cost.zeroed.raw(), "bytes");
+    number_line("bytes copied", copied(plan, effect).raw(), "bytes");
+    number_line("bytes zeroed", zeroed(effect).raw(), "bytes");
     number_line("bytes skipped", skipped(plan, effect).raw(), "bytes");
     number_line("bytes in place", plan.cost.in_place.raw(), "bytes");
     number_line("bounced bytes", plan.cost.bounced.raw(), "bytes");

@@ -13,6 +13,7 @@ namespace lobos {
 
 /// What a run of the overlay would do.
 struct overlay_effect {
+    std::uint64_t read = 0;       ///< bytes of the staged image, those saved to the bounce page twice
     std::uint64_t written = 0;    ///< bytes, bounce page included
     std::uint64_t lowest = ~0ull; ///< first and last byte written
     std::uint64_t highest = 0;
@@ -20,7 +21,7 @@ struct overlay_effect {
 
 namespace detail {
 
-/// Reads the program, but no image and no clock; notes writes instead of writing.
+/// Reads the program, but no clock; notes what it would read of the image, and write, instead of doing it.
 template <physical_memory M> struct dry_memory {
     using address = std::uint64_t;
     using word = std::uint64_t;
@@ -28,8 +29,16 @@ template <physical_memory M> struct dry_memory {
     overlay_effect& effect;
 
     std::uint64_t load_u64(address at) const { return load<std::uint64_t>(memory, phys_addr::at(at)); }
-    word load_word(address) const { return 0; }
-    std::uint8_t load_byte(address) const { return 0; }
+    word load_word(address)
+    {
+        effect.read += sizeof(word);
+        return 0;
+    }
+    std::uint8_t load_byte(address)
+    {
+        ++effect.read;
+        return 0;
+    }
     void store_word(address at, word) { note(at, sizeof(word)); }
     void store_byte(address at, std::uint8_t) { note(at, 1); }
     void store_u32(address, std::uint32_t) {} // the trail, which is not the image's
@@ -54,6 +63,16 @@ template <physical_memory M> overlay_effect try_overlay(M& memory, const exec_pl
     detail::dry_memory<M> dry{memory, effect};
     overlay::run(dry, plan.program.raw());
     return effect;
+}
+
+/// Bytes that the overlay would copy into the image's destinations, and fill with zeros there.
+inline byte_count copied(const exec_plan& plan, const overlay_effect& effect)
+{
+    return byte_count::of(effect.read) - plan.cost.bounced;
+}
+inline byte_count zeroed(const overlay_effect& effect)
+{
+    return byte_count::of(effect.written - effect.read);
 }
 
 /// Bytes that the overlay leaves out because a safe region lies there.
@@ -84,9 +103,9 @@ template <physical_memory M, class Line> void explain(M& memory, const exec_plan
             .add(", cycles ")
             .add_decimal(plan.cost.cycles)
             .add(", bytes copied ")
-            .add(plan.cost.copied)
+            .add(copied(plan, effect))
             .add(", zeroed ")
-            .add(plan.cost.zeroed)
+            .add(zeroed(effect))
             .add(", bounced ")
             .add(plan.cost.bounced)
             .add(", skipped ")

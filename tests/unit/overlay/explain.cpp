@@ -25,8 +25,16 @@ struct counted {
     sparse_memory& memory;
     overlay_effect effect;
 
-    word load_word(address at) { return load<word>(memory, phys_addr::at(at)); }
-    std::uint8_t load_byte(address at) { return load<std::uint8_t>(memory, phys_addr::at(at)); }
+    word load_word(address at)
+    {
+        effect.read += sizeof(word);
+        return load<word>(memory, phys_addr::at(at));
+    }
+    std::uint8_t load_byte(address at)
+    {
+        ++effect.read;
+        return load<std::uint8_t>(memory, phys_addr::at(at));
+    }
     std::uint64_t load_u64(address at) { return load<std::uint64_t>(memory, phys_addr::at(at)); }
     void store_word(address at, word value) { put(at, value); }
     void store_byte(address at, std::uint8_t value) { put(at, value); }
@@ -53,6 +61,7 @@ void check_same_as_a_run(sound_plan& p)
     counted earnest{p.memory, {}};
     overlay::run(earnest, p.plan.program.raw());
     CHECK_FALSE(p.memory == before);
+    CHECK(tried.read == earnest.effect.read);
     CHECK(tried.written == earnest.effect.written);
     CHECK(tried.lowest == earnest.effect.lowest);
     CHECK(tried.highest == earnest.effect.highest);
@@ -60,7 +69,7 @@ void check_same_as_a_run(sound_plan& p)
 
 } // namespace
 
-TEST_CASE("a plan in words", "[plan][explain]")
+TEST_CASE("a plan in words", "[overlay][explain]")
 {
     sound_plan p;
     const sparse_memory before = p.memory;
@@ -78,7 +87,7 @@ safe    0x00c0a000 - 0x00c0afff  boot parameters
 safe    0x01000000 - 0x01000fff  bounce page
 safe    0x01400000 - 0x01400fff  log
 safe    0x00406000 - 0x00406fff  log
-steps 6, cycles 1, bytes copied 16384, zeroed 8192, bounced 4096, skipped 4096, in place 4096
+steps 6, cycles 1, bytes copied 16384, zeroed 4096, bounced 4096, skipped 4096, in place 4096
 tables at 0x00c08000, 2 pages
 entry 0x00400020, paging off
 )");
@@ -88,18 +97,20 @@ entry 0x00400020, paging off
     CHECK(paged.substr(paged.rfind("entry")) == "entry 0xc0400020, paging on\n");
 }
 
-TEST_CASE("what is explained is what the overlay would do", "[plan][explain]")
+TEST_CASE("what is explained is what the overlay would do", "[overlay][explain]")
 {
     sound_plan p;
     const overlay_effect effect = try_overlay(p.memory, p.plan);
     CHECK(effect.written == 16384 + 8192 + 4096 - 4096);
     CHECK(effect.lowest == 0x0040'0000);
     CHECK(effect.highest == 0x0100'0fff);
+    CHECK(copied(p.plan, effect) == 16384_bytes);
+    CHECK(zeroed(effect) == 4096_bytes);
     CHECK(skipped(p.plan, effect) == 4096_bytes);
     check_same_as_a_run(p);
 }
 
-TEST_CASE("a trial counts bytes as well as words", "[plan][explain]")
+TEST_CASE("a trial counts bytes as well as words", "[overlay][explain]")
 {
     sound_plan p;
     p.steps = {{0x0040'3001, 0x0080'0802, 0x123}, {0x0040'5ff5, overlay_step::zeros, 0x100d}};
@@ -111,7 +122,7 @@ TEST_CASE("a trial counts bytes as well as words", "[plan][explain]")
     check_same_as_a_run(p);
 }
 
-TEST_CASE("a plan without steps writes nothing", "[plan][explain]")
+TEST_CASE("a plan without steps writes nothing", "[overlay][explain]")
 {
     sound_plan p;
     p.steps.clear();
