@@ -172,6 +172,7 @@ std::string_view next_command_line(std::span<char> buffer)
     return line.view();
 }
 
+/// Takes up the log of the kernels before, and says what the last of them said; or begins a new one.
 void find_log()
 {
     auto found = surviving_log<linear_memory>::find(memory, this_machine.map);
@@ -188,12 +189,22 @@ void find_log()
         return;
     }
     std::size_t lines = 0;
-    const auto read = found->for_each([&](std::string_view) { ++lines; });
+    std::size_t last_generation = 0; // the first line of the kernel that was here before
+    const auto read = found->for_each([&](std::string_view text) {
+        if (text.starts_with("reference kernel, "))
+            last_generation = lines;
+        ++lines;
+    });
     text_line told{"log: "};
     told.add_decimal(lines).add(" lines survive from earlier generations");
     if (!read)
         told.add(", and then it is corrupt");
     out.show(told);
+    std::size_t line = 0;
+    (void)found->for_each([&](std::string_view text) {
+        if (line++ >= last_generation)
+            out.show(text_line{"survived: "}.add(text));
+    });
     report_trail(load<breadcrumb>(memory, found->trail()));
 }
 
