@@ -10,6 +10,7 @@
 #include <lobos/x86/paging_4m.hpp>
 
 #include <tests/catch.hpp>
+#include <tests/support/effort.hpp>
 #include <tests/support/overlay_memory.hpp>
 
 using namespace lobos;
@@ -253,13 +254,13 @@ void damage(std::vector<overlay_step>& steps, random_numbers& random)
     }
 }
 
-constexpr std::uint32_t layouts = 300'000;
 constexpr int damages = 3;
 
 } // namespace
 
 TEST_CASE("random layouts are planned, proved and run, and damaged plans are refused", "[property][plan]")
 {
+    const auto layouts = effort<std::uint32_t>(300'000, 1'500'000);
     workshop shop;
     layout l;
     std::vector<planner_run> runs(1000);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later OR BSD-2-Clause
 
+#include <tests/support/effort.hpp>
 #include <tests/support/scenario.hpp>
 
 using namespace lobos;
@@ -7,7 +8,7 @@ using namespace lobos::test;
 
 TEST_CASE("a Linux kernel with initrd replaces the running kernel, to the last byte")
 {
-    const std::uint32_t seed = GENERATE(0u, 1u, 2u, 3u, 4u, 5u, 6u, 7u);
+    const std::uint32_t seed = GENERATE_COPY(range(0u, effort(8u, 64u)));
     CAPTURE(seed);
     linux_scenario s{seed};
     const auto image = s.load();
@@ -73,7 +74,7 @@ TEST_CASE("a Linux kernel with initrd replaces the running kernel, to the last b
 
 TEST_CASE("a paged kernel is entered at its virtual address, and the log in its padding survives")
 {
-    const std::uint32_t seed = GENERATE(0u, 1u, 2u, 3u, 4u, 5u, 6u, 7u);
+    const std::uint32_t seed = GENERATE_COPY(range(0u, effort(8u, 64u)));
     CAPTURE(seed);
     paged_scenario s{seed};
     const auto contract = s.load();
