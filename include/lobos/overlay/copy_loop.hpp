@@ -28,12 +28,12 @@ namespace lobos::overlay {
 /// integer that is copied at a time where both ends are aligned to it.
 template <class M>
 concept loop_memory = requires(M& m, M::address at, M::word word, std::uint8_t byte) {
-    { m.load_word(at) }; // both ends of the overlay's memory: physical addresses, mapped one to one
+    { m.load_word(at) }; // of what is copied, aligned; every address is physical, and mapped one to one
     { m.load_byte(at) };
     m.store_word(at, word);
     m.store_byte(at, byte);
-    { m.load_u64(at) }; // of the program, aligned to 8
-    m.store_u64(at, std::uint64_t{});
+    { m.load_u64(at) };               // of the program, aligned to 8
+    m.store_u64(at, std::uint64_t{}); // of the trail
     m.store_u32(at, std::uint32_t{});
     { m.clock() }; // any counter that only grows
 };
