@@ -5,6 +5,7 @@
 /// Files are the loader's modules, by name. A name may be the whole path or, as in the paper's `lobos linux-2.2.13`
 /// [lobos/2000 §3.4], just the intermediate part of it: `linux-6.1` finds /usr/src/linux-6.1.0-50-686/vmlinuz.
 
+#include "arena.hpp"
 #include "frames.hpp"
 
 #include <lobos/core/fixed_list.hpp>

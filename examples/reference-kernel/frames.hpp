@@ -118,36 +118,4 @@ private:
 
 inline constinit frame_allocator frame_pool;
 
-/// Storage for work that comes and goes like a stack: lists of extents, and the planner's workspace.
-class arena {
-public:
-    void use(std::span<std::byte> storage) { storage_ = storage; }
-
-    /// Aligned to 16; empty when there is not enough left.
-    std::span<std::byte> take(std::size_t size)
-    {
-        const std::size_t rounded = (size + 15) & ~std::size_t{15};
-        if (rounded < size || rounded > storage_.size() - used_)
-            return {};
-        const auto taken = storage_.subspan(used_, size);
-        used_ += rounded;
-        return taken;
-    }
-
-    /// Precondition: nothing taken later is still in use.
-    void give(std::span<std::byte> taken)
-    {
-        if (!taken.empty())
-            used_ = static_cast<std::size_t>(taken.data() - storage_.data());
-    }
-
-    std::size_t used() const { return used_; }
-
-private:
-    std::span<std::byte> storage_;
-    std::size_t used_ = 0;
-};
-
-inline constinit arena workspace;
-
 } // namespace kernel

@@ -4,6 +4,7 @@
 /// \file
 /// The glue: all that lobos wants of this kernel.
 
+#include "arena.hpp"
 #include "console.hpp"
 #include "frames.hpp"
 

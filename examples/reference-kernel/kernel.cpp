@@ -5,6 +5,7 @@
 /// a file into memory, has lobos stage and verify the exec, and goes; when that is refused it is still there, and
 /// tries the next name.
 
+#include "arena.hpp"
 #include "clock.hpp"
 #include "glue.hpp"
 #include "machine.hpp"
@@ -124,6 +125,7 @@ void sys_lobos(std::string_view name, std::string_view command_line)
             return exec_paged(g, *in, command_line, times);
         return in_words({fault_code::unknown_format, stage::loading, 0});
     }();
+    expects(workspace.used() == 0, "a refused exec leaves no workspace behind");
     out.say(text_line{"fault: "}.add(refused.view()));
     out.say(text_line{"still running, "}.add_decimal(frame_pool.free()).add(" pages free"));
 }
