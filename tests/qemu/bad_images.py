@@ -91,6 +91,8 @@ E_PHNUM = 44, "H"
 PHDR_SIZE = 32
 P_OFFSET, P_PADDR, P_FILESZ, P_MEMSZ = 4, 12, 16, 20
 PT_LOAD = 1
+PT_NULL = 0
+PT_LOBOS_PADDING = 0x6C6F6200
 
 
 def first_load(data: bytes) -> int:
@@ -131,6 +133,21 @@ def corrupt_elfs(good: bytes) -> Iterator[BadImage]:
         ("elf-paddr-beyond-memory", (at + P_PADDR, "I"), 0xE0000000),
     ):
         yield BadImage(name, with_field(good, *where, value))
+
+
+def misplaced_elfs(good: bytes) -> Iterator[BadImage]:
+    """Well-formed, so that they are loaded; what is wrong is found once pages have been taken and tables made."""
+    headers = [field(good, *E_PHOFF) + number * PHDR_SIZE for number in range(field(good, *E_PHNUM))]
+    padding = next(at for at in headers if field(good, at, "I") == PT_LOBOS_PADDING)
+    unpadded = with_field(good, padding, "I", PT_NULL)
+    yield BadImage("elf-over-the-log", unpadded)
+    at = first_load(good)
+    for name, address in (
+        ("elf-askew", 0x200000),  # mapped at 0xC0100000 by 4 MB pages, so it has to lie 1 MiB into one
+        ("elf-over-the-firmware", 0xA0000),
+        ("elf-beyond-memory", 0xE0100000),
+    ):
+        yield BadImage(name, with_field(unpadded, at + P_PADDR, "I", address))
 
 
 def not_images() -> Iterator[BadImage]:
