@@ -298,6 +298,7 @@ class Exec:
     chain: int = 0
     ask_for: str = ""  # another name for the images, such as a part of one
     ask_for_initrd: str = ""  # another name for the initrd, such as one that no file has
+    files_in_place: bool = False  # take them from where the loader put them, without a second copy
 
     def command_line(self) -> str:
         words = ["exec=" + (self.ask_for or ",".join(image.name for image in self.images))]
@@ -305,6 +306,8 @@ class Exec:
             words.append("initrd=" + (self.ask_for_initrd or self.initrd.name))
         if self.chain:
             words.append(f"chain={self.chain}")
+        if self.files_in_place:
+            words.append("files=in-place")
         if self.append:
             words += ["--", self.append]
         return " ".join(words)

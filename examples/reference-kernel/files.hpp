@@ -64,6 +64,19 @@ constexpr std::expected<file, std::string_view> find_file(const file_table& file
 /// A file, read in: its bytes in scattered frames. Gives them back when it is dropped.
 class file_in_memory {
 public:
+    /// Takes `f` as it lies, for when there is no room for it a second time. Fault: no_memory (at: bytes).
+    static lobos::result<file_in_memory> in_place(const file& f)
+    {
+        using namespace lobos;
+        file_in_memory in;
+        in.storage_ = workspace.take(sizeof(extent));
+        if (in.storage_.empty())
+            return refuse(fault_code::no_memory, stage::loading, sizeof(extent));
+        in.extents_ = {new (in.storage_.data()) extent{f.at, f.size}, 1};
+        in.owns_frames_ = false;
+        return in;
+    }
+
     /// Reads `f`. Fault: no_memory (at: bytes), with nothing taken.
     static lobos::result<file_in_memory> read(const file& f)
     {
@@ -90,14 +103,16 @@ public:
 
     file_in_memory(file_in_memory&& other) noexcept
         : storage_{std::exchange(other.storage_, {})},
-          extents_{std::exchange(other.extents_, {})}
+          extents_{std::exchange(other.extents_, {})},
+          owns_frames_{other.owns_frames_}
     {
     }
     file_in_memory& operator=(file_in_memory&&) = delete;
     ~file_in_memory()
     {
         for (const lobos::extent& e : extents_)
-            frame_pool.give(e.at);
+            if (owns_frames_)
+                frame_pool.give(e.at);
         workspace.give(storage_);
     }
 
@@ -107,6 +122,7 @@ private:
     file_in_memory() = default;
     std::span<std::byte> storage_;
     std::span<const lobos::extent> extents_;
+    bool owns_frames_ = true;
 };
 
 } // namespace kernel

@@ -48,6 +48,15 @@ public:
         return std::nullopt;
     }
 
+    /// This very frame, if it is free.
+    bool take_this(lobos::phys_addr page)
+    {
+        if (!mapped_memory.contains(page) || !is_free(index(page)))
+            return false;
+        set(index(page), false);
+        return true;
+    }
+
     /// One frame, far away from the one before.
     std::optional<lobos::phys_addr> take_scattered()
     {

@@ -26,6 +26,7 @@ public:
     linear_memory& memory() const { return kernel::memory; }
 
     std::optional<lobos::phys_addr> allocate_page() { return frame_pool.take_lowest(); }
+    bool allocate_page_at(lobos::phys_addr page) { return frame_pool.take_this(page); }
     void free_page(lobos::phys_addr page) noexcept { frame_pool.give(page); }
     std::optional<lobos::virt_addr> virtual_address(lobos::phys_addr page) const
     {

@@ -53,7 +53,7 @@ template <class Contract> text_line go(glue& g, const Contract& contract, stage_
     auto staged = prepare(g, contract, wanted);
     if (!staged)
         return in_words(staged.error());
-    report(staged->plan(), staged->checksum(), this_machine.files, times);
+    report(staged->plan(), contract.segments(), staged->checksum(), this_machine.files, times);
     if (out.log) {
         const breadcrumb crumb{.stage = static_cast<std::uint32_t>(overlay_stage::prepared),
             .ticks_per_ms = timer.ticks_per_ms(),
@@ -63,6 +63,12 @@ template <class Contract> text_line go(glue& g, const Contract& contract, stage_
         store(memory, out.log->trail(), crumb);
     }
     return in_words(commit(*staged));
+}
+
+/// A file's bytes, as they are to be staged.
+result<file_in_memory> read(const file& f)
+{
+    return boot_options.in_place ? file_in_memory::in_place(f) : file_in_memory::read(f);
 }
 
 /// A Linux kernel, by its 32-bit entry.
@@ -81,21 +87,24 @@ text_line exec_linux(glue& g, const file_in_memory& in, stage_times& times)
     const auto initrd = find_file(this_machine.files, boot_options.initrd);
     if (!initrd)
         return in_words(boot_options.initrd, initrd.error());
-    const auto initrd_in = file_in_memory::read(*initrd);
+    const auto initrd_in = read(*initrd);
     if (!initrd_in)
         return in_words(initrd_in.error());
     return loaded_and_gone(load_bzimage(in.source(), initrd_in->source(), request, this_machine.map));
 }
 
-/// A kernel that is entered with paging on, as the paper did. It finds the same files where they lie.
-text_line exec_paged(glue& g, const file_in_memory& in, std::string_view command_line, stage_times& times)
+/// A kernel that is entered with paging on, as the paper did. It finds the same files where they lie, but its own when
+/// that is taken from there.
+text_line exec_paged(
+    glue& g, const file& own, const file_in_memory& in, std::string_view command_line, stage_times& times)
 {
     const auto image = load_elf32(in.source(), x86::elf_machine);
     if (!image)
         return in_words(image.error());
     fixed_list<multiboot_module, file_table::capacity()> modules;
     for (const file& f : this_machine.files)
-        (void)modules.push_back({phys_range::of(f.at, f.size), f.path}); // of the same capacity
+        if (!boot_options.in_place || f.at != own.at)
+            (void)modules.push_back({phys_range::of(f.at, f.size), f.path}); // of the same capacity
     const auto contract = x86::paged_entry::make(*image, modules, command_line);
     if (!contract)
         return in_words(contract.error());
@@ -114,7 +123,7 @@ void sys_lobos(std::string_view name, std::string_view command_line)
         if (!f)
             return in_words(name, f.error());
         stage_times times;
-        const auto in = file_in_memory::read(*f);
+        const auto in = read(*f);
         if (!in)
             return in_words(in.error());
         times.finished(stage_times::read);
@@ -122,7 +131,7 @@ void sys_lobos(std::string_view name, std::string_view command_line)
         if (is_bzimage(in->source()))
             return exec_linux(g, *in, times);
         if (is_elf(in->source()))
-            return exec_paged(g, *in, command_line, times);
+            return exec_paged(g, *f, *in, command_line, times);
         return in_words({fault_code::unknown_format, stage::loading, 0});
     }();
     expects(workspace.used() == 0, "a refused exec leaves no workspace behind");
@@ -235,6 +244,9 @@ extern "C" [[noreturn]] void kernel_main(std::uint32_t magic, std::uint32_t info
             .add_hex(this_machine.map_checksum(), 8));
     for (const file& f : this_machine.files)
         out.show(text_line{"file "}.add(f.path).add(" ").add(f.size).add(" bytes"));
+
+    if (boot_options.sum_size != 0)
+        report_checksum(phys_addr::at(boot_options.sum_at), byte_count::of(boot_options.sum_size));
 
     static std::array<char, 17000> line;
     if (boot_options.generation < boot_options.chain)

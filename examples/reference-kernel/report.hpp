@@ -59,7 +59,8 @@ inline void report_loaded(std::span<const lobos::segment> segments, stage_times&
     out.say(line.add(" ").add_decimal(segments.size()).add(" segments"));
 }
 
-inline void draw(const lobos::exec_plan& plan, const file_table& files)
+/// `loaded` is the image as it was before any of it was put in place.
+inline void draw(const lobos::exec_plan& plan, std::span<const lobos::segment> loaded, const file_table& files)
 {
     using namespace lobos;
     picture_line("before", own_image(), "old kernel");
@@ -68,7 +69,7 @@ inline void draw(const lobos::exec_plan& plan, const file_table& files)
     std::optional<phys_range> hull;
     std::size_t staged_pages = 0;
     const extent* counted = nullptr; // segments of one file follow each other
-    for (const segment& s : plan.image) {
+    for (const segment& s : loaded) {
         if (s.file.data() == counted)
             continue;
         counted = s.file.data();
@@ -91,8 +92,8 @@ inline void draw(const lobos::exec_plan& plan, const file_table& files)
 }
 
 /// Everything about a verified exec.
-inline void report(
-    const lobos::exec_plan& plan, std::uint32_t checksum, const file_table& files, const stage_times& times)
+inline void report(const lobos::exec_plan& plan, std::span<const lobos::segment> loaded, std::uint32_t checksum,
+    const file_table& files, const stage_times& times)
 {
     using namespace lobos;
     const overlay_effect effect = try_overlay(memory, plan);
@@ -108,7 +109,7 @@ inline void report(
             .add(" page of tables, entry ")
             .add(plan.entry)
             .add(plan.entered_paged ? ", paging on" : ", paging off"));
-    draw(plan, files);
+    draw(plan, loaded, files);
     number_line("bytes copied", copied(plan, effect).raw(), "bytes");
     number_line("bytes zeroed", zeroed(effect).raw(), "bytes");
     number_line("bytes skipped", skipped(plan, effect).raw(), "bytes");
@@ -119,6 +120,14 @@ inline void report(
     number_line("safe regions", plan.safe.size(), "regions");
     for (std::size_t p = 0; p < stage_times::parts; ++p)
         number_line(stage_times::names[p], times.microseconds(static_cast<stage_times::part>(p)), "microseconds");
+}
+
+/// Of memory as it is, for a test that knows what it put there.
+inline void report_checksum(lobos::phys_addr at, lobos::byte_count size)
+{
+    lobos::crc32c sum;
+    sum.update({pointer_to(at), static_cast<std::size_t>(size.raw())});
+    out.show(lobos::text_line{"checksum of "}.add(at).add(", ").add(size).add(" bytes: ").add_hex(sum.value(), 8));
 }
 
 /// What the overlay that brought this kernel here has left behind.

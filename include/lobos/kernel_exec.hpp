@@ -11,25 +11,27 @@
 ///         return report(staged.error());
 ///     return report(lobos::commit(*staged)); // comes back only with a fault, and then nothing has happened
 
+#include <lobos/core/crc32c.hpp>
 #include <lobos/glue/preparation.hpp>
 
 namespace lobos {
 
 /// Stages, plans and verifies the exec of `contract`'s image. The contract and what it points to must outlive the
-/// result.
+/// result. `Sum` is the checksum by which commit() will see whether a staged byte has changed: CRC-32C finds accidents;
+/// prepare<sha256>(...) is for those who fear more.
 ///
 /// Faults: no_memory, no_space, whatever the port, the planner, the clone, the contract and the rules refuse; the
 /// running kernel is then as it was.
-template <kernel_glue Glue, class Contract>
+template <checksum_policy Sum = crc32c, kernel_glue Glue, class Contract>
     requires entry_contract<Contract, typename Glue::port>
-result<staged_exec<Glue, Contract>> prepare(Glue& glue, const Contract& contract, const exec_options& options = {})
+result<staged_exec<Glue, Contract, Sum>> prepare(Glue& glue, const Contract& contract, const exec_options& options = {})
 {
     // One run for each extent is the rule; more only where runs wait for each other in circles.
     std::size_t runs = 64;
     for (const segment& s : contract.segments())
         runs += s.file.size() + 1;
     for (int attempt = 1;; ++attempt) {
-        auto staged = preparation<Glue, Contract>{glue, contract, options}.run(runs);
+        auto staged = preparation<Glue, Contract, Sum>{glue, contract, options}.run(runs);
         constexpr int most_attempts = 16;
         const bool again = !staged && staged.error().code == fault_code::no_space &&
             staged.error().in == stage::planning && attempt < most_attempts;
@@ -40,7 +42,7 @@ result<staged_exec<Glue, Contract>> prepare(Glue& glue, const Contract& contract
 }
 
 /// The staged exec goes on to refer to its contract, so a temporary one does not compile.
-template <kernel_glue Glue, class Contract>
+template <checksum_policy Sum = crc32c, kernel_glue Glue, class Contract>
 void prepare(Glue& glue, const Contract&& contract, const exec_options& options = {}) = delete;
 
 /// Goes. Compares the machine, the memory map and every staged byte with what was verified; comes back only when one
@@ -48,19 +50,21 @@ void prepare(Glue& glue, const Contract&& contract, const exec_options& options 
 ///
 /// Faults: memory_map_changed, table_root_changed, descriptor_table_changed, staged_image_changed (at: destination of
 /// the segment, or the overlay's code page when it is the machinery that changed).
-template <kernel_glue Glue, class Contract> fault commit(staged_exec<Glue, Contract>& staged)
+template <kernel_glue Glue, class Contract, checksum_policy Sum> fault commit(staged_exec<Glue, Contract, Sum>& staged)
 {
     Glue& glue = *staged.glue_;
     if (glue.memory_generation() != staged.generation_)
         return {fault_code::memory_map_changed, stage::committing, glue.memory_generation()};
     if (const auto same = Glue::port::unchanged(staged.facts_, glue.processor().facts()); !same)
         return same.error();
-    const auto sums = staged.take_checksums();
+    const auto& was = staged.sums_;
+    auto& is = staged.sums_again_;
+    staged.take_checksums(is);
     for (std::size_t i = 0; i < staged.plan().image.size(); ++i)
-        if (sums.image[i] != staged.sums_.image[i])
+        if (is.image[i] != was.image[i])
             return {
                 fault_code::staged_image_changed, stage::committing, staged.plan().image[i].destination.first().raw()};
-    if (sums != staged.sums_)
+    if (is.machinery != was.machinery || is.parameters != was.parameters)
         return {fault_code::staged_image_changed, stage::committing, staged.plan().code.raw()};
 
     glue.before_point_of_no_return();

@@ -65,3 +65,52 @@ TEST_CASE("what is not RAM cannot be touched, not by one byte")
         CHECK(e.address() == 0x5000);
     }
 }
+
+TEST_CASE("guarded memory is read, and written by nobody")
+{
+    sim::memory m;
+    m.add_ram(phys_range::of(0_pa, 16_KiB));
+    m.guard(phys_range::of(0x1000_pa, 4_KiB));
+    CHECK_NOTHROW(m.write(0xffa_pa, six));
+    CHECK_NOTHROW(m.write(0x2000_pa, six));
+    CHECK_NOTHROW(m.write(0x1800_pa, std::span<const std::byte>{}));
+    for (const phys_addr at : {0xffb_pa, 0x1fff_pa, 0x1800_pa})
+        CHECK_THROWS_AS(m.write(at, six), sim::machine_error);
+    CHECK_FALSE(m.peek(0xfff_pa) == six[4]); // nothing of it was written
+    try {
+        m.write(0xffb_pa, six);
+    } catch (const sim::machine_error& e) {
+        CHECK(e.address() == 0x1000);
+    }
+    std::array<std::byte, 6> read{};
+    CHECK_NOTHROW(m.read(0x1800_pa, read));
+    m.drop_guards();
+    CHECK_NOTHROW(m.write(0x1800_pa, six));
+}
+
+TEST_CASE("what memory holds can be compared, and hashed, without reading it")
+{
+    sim::memory m;
+    m.add_ram(phys_range::of(0_pa, 16_KiB));
+    m.write(0xffd_pa, six);
+    CHECK(m.holds(0xffd_pa, six));
+    CHECK_FALSE(m.holds(0xffc_pa, six));
+    CHECK_FALSE(m.holds(0x2000_pa, six));
+
+    const auto hash = [&](phys_addr at, byte_count size) {
+        sim::state_hash h;
+        m.add_to(h, phys_range::of(at, size));
+        return h.value();
+    };
+    const auto before = hash(0x800_pa, 8_KiB);
+    const auto elsewhere = hash(0x2800_pa, 4_KiB);
+    m.write(0x2000_pa, std::array{std::byte{0}}); // a page never touched
+    CHECK(hash(0x800_pa, 8_KiB) != before);
+    const auto zero = hash(0x2000_pa, 2_bytes);
+    m.write(0x2001_pa, std::array{std::byte{0}}); // written is not the same as never written
+    CHECK(hash(0x2000_pa, 2_bytes) != zero);
+    m.write(0x2001_pa, std::array{std::byte{1}});
+    CHECK(hash(0x2000_pa, 1_bytes) != zero);
+    CHECK(hash(0x2800_pa, 4_KiB) == elsewhere);
+    CHECK(m.unwritten_reads() == 0);
+}

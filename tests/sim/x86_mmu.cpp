@@ -9,12 +9,13 @@ using namespace lobos::literals;
 constexpr auto reading = sim::x86_mmu::intent::read;
 constexpr auto writing = sim::x86_mmu::intent::write;
 constexpr auto executing = sim::x86_mmu::intent::execute;
+using privilege = sim::x86_mmu::privilege;
 
 namespace {
 
 /// A directory at 0x1000 with a table at 0x2000 for 0x0000'0000, a 4 MB page at 0x0040'0000, and nothing else.
 struct tables {
-    tables() : mmu{memory}
+    tables() : mmu{memory, &record}
     {
         memory.add_ram(phys_range::of(0_pa, 64_KiB));
         for (std::uint32_t i = 0; i < 1024; ++i) {
@@ -32,7 +33,26 @@ struct tables {
     void directory(std::uint32_t i, std::uint32_t entry) { store(memory, phys_addr::at(0x1000 + 4 * i), entry); }
     void table(std::uint32_t i, std::uint32_t entry) { store(memory, phys_addr::at(0x2000 + 4 * i), entry); }
 
+    std::uint32_t directory(std::uint32_t i) { return load<std::uint32_t>(memory, phys_addr::at(0x1000 + 4 * i)); }
+    std::uint32_t table(std::uint32_t i) { return load<std::uint32_t>(memory, phys_addr::at(0x2000 + 4 * i)); }
+
+    /// The error code of the page fault, or nothing when there is none.
+    std::optional<std::uint32_t> fault(
+        std::uint32_t at, sim::x86_mmu::intent wanted, privilege who = privilege::supervisor)
+    {
+        try {
+            (void)mmu.translate(at, wanted, who);
+        } catch (const sim::machine_error& e) {
+            CHECK(e.address() == at);
+            REQUIRE(e.code());
+            CHECK(e.code()->vector == 14);
+            return e.code()->error;
+        }
+        return std::nullopt;
+    }
+
     sim::memory memory;
+    sim::recorder record;
     sim::x86_mmu mmu;
 };
 
@@ -100,4 +120,130 @@ TEST_CASE("what was translated once stays so until CR3 is loaded, and a global p
     CHECK(t.mmu.translate(0x7000, reading) == 0xb000_pa); // still stale
     t.mmu.load_cr4(0x10);
     CHECK(t.mmu.translate(0x7000, reading) == 0xd000_pa);
+}
+
+TEST_CASE("a page fault says what was wrong")
+{
+    tables t;
+    CHECK(t.fault(0x4fff, reading) == 0u);
+    CHECK(t.fault(0x4fff, writing) == 2u);
+    CHECK(t.fault(0x0080'0000, executing) == 0u); // no fetch bit without SMEP
+    CHECK(t.fault(0x6000, writing) == 3u);
+    CHECK(t.fault(0x5000, reading, privilege::user) == 5u);
+    CHECK(t.fault(0x5000, writing, privilege::user) == 7u);
+    t.directory(2, 0x0020'0083);
+    CHECK(t.fault(0x0080'0000, reading) == 9u);
+    t.mmu.load_cr4(0x10 | 1u << 20);
+    CHECK(t.fault(0x4fff, executing) == 16u);
+}
+
+TEST_CASE("a user's page is a user's on every level, and read-only to him whatever CR0.WP says")
+{
+    tables t;
+    t.mmu.load_cr0(0x8000'0001);
+    t.table(7, 0x0000'b007);
+    CHECK(t.fault(0x7000, reading, privilege::user) == 5u); // the directory says no
+    t.directory(0, 0x2007);
+    t.table(8, 0x0000'b005);
+    t.mmu.load_cr3(0x1000);
+    CHECK(t.mmu.translate(0x7000, writing, privilege::user) == 0xb000_pa);
+    CHECK(t.mmu.translate(0x7000, executing, privilege::user) == 0xb000_pa);
+    CHECK(t.fault(0x8000, writing, privilege::user) == 7u);
+    CHECK_FALSE(t.fault(0x8000, writing)); // the supervisor, without WP
+    CHECK(t.fault(0x5000, executing, privilege::user) == 5u);
+    CHECK_FALSE(t.fault(0x5000, reading, privilege::implicit));
+}
+
+TEST_CASE("SMEP and SMAP keep the supervisor off the user's pages")
+{
+    tables t;
+    t.directory(3, 0x0000'0087);
+    CHECK_FALSE(t.fault(0x00c0'0000, executing));
+    CHECK_FALSE(t.fault(0x00c0'0000, writing));
+    t.mmu.load_cr4(0x10 | 1u << 20);
+    CHECK(t.fault(0x00c0'0000, executing) == 0x11u);
+    CHECK_FALSE(t.fault(0x00c0'0000, reading));
+    t.mmu.load_cr4(0x10 | 1u << 21);
+    CHECK_FALSE(t.fault(0x00c0'0000, executing));
+    CHECK(t.fault(0x00c0'0000, reading) == 1u);
+    CHECK(t.fault(0x00c0'0000, writing) == 3u);
+    t.mmu.alignment_check = true; // EFLAGS.AC
+    CHECK_FALSE(t.fault(0x00c0'0000, writing));
+    CHECK(t.fault(0x00c0'0000, reading, privilege::implicit) == 1u);
+    CHECK_FALSE(t.fault(0x00c0'0000, reading, privilege::user));
+}
+
+TEST_CASE("the processor marks what it used: accessed on the way, dirty where it ends")
+{
+    using enum sim::access_kind;
+    tables t;
+    t.mmu.translate(0x5000, reading);
+    CHECK(t.directory(0) == 0x2023);
+    CHECK(t.table(5) == 0x9023);
+    CHECK(t.record.bytes(mark) == 8);
+    t.mmu.translate(0x5000, reading);
+    CHECK(t.record.bytes(walk) == 8); // once, then it is known
+    t.mmu.translate(0x5000, writing);
+    CHECK(t.table(5) == 0x9063);
+    CHECK(t.directory(0) == 0x2023); // dirty means nothing there
+    t.mmu.translate(0x0040'0000, writing);
+    CHECK(t.directory(1) == 0x00c0'00e3);
+
+    const auto marks = t.record.bytes(mark);
+    t.mmu.load_cr3(0x1000);
+    t.mmu.translate(0x5000, writing);
+    t.mmu.translate(0x0040'0000, writing);
+    CHECK(t.record.bytes(mark) == marks); // all of it is set already
+    CHECK_FALSE(t.record.first_outside(mark, {phys_range::of(0x1000_pa, 8_KiB)}));
+
+    CHECK(t.fault(0x6000, writing)); // who may not is not noted
+    CHECK(t.table(6) == 0xa001);
+}
+
+TEST_CASE("a directory entry is remembered like a page, and INVLPG forgets both")
+{
+    tables t;
+    t.mmu.load_cr4(0x90);
+    t.table(7, 0x0000'b103); // global
+    CHECK(t.mmu.translate(0x5000, reading) == 0x9000_pa);
+    CHECK(t.mmu.translate(0x7000, reading) == 0xb000_pa);
+    t.directory(0, 0);
+    t.table(7, 0x0000'd103);
+    t.table(8, 0x0000'e003);
+    CHECK(t.mmu.translate(0x8000, reading) == 0xe000_pa); // through the entry that is gone
+    t.mmu.invalidate(0x7000);
+    CHECK(t.mmu.translate(0x5000, reading) == 0x9000_pa); // another page
+    CHECK(t.fault(0x7000, reading) == 0u);
+    t.directory(0, 0x2003);
+    CHECK(t.mmu.translate(0x7000, reading) == 0xd000_pa);
+}
+
+TEST_CASE("turning paging on or off, or SMEP on, forgets everything")
+{
+    tables t;
+    t.mmu.load_cr4(0x90);
+    t.table(7, 0x0000'b103);
+    const auto stale = [&](auto change) {
+        t.table(7, 0x0000'b103);
+        t.mmu.invalidate(0x7000);
+        CHECK(t.mmu.translate(0x7000, reading) == 0xb000_pa);
+        t.table(7, 0x0000'd103);
+        change();
+        return t.mmu.translate(0x7000, reading) == 0xb000_pa;
+    };
+    CHECK(stale([&] { t.mmu.load_cr3(0x1000); }));
+    CHECK(stale([&] { t.mmu.load_cr0(0x8000'0001); })); // write protection is looked at each time
+    CHECK(stale([&] { t.mmu.load_cr4(0x90 | 1u << 21); }));
+    CHECK_FALSE(stale([&] { t.mmu.load_cr4(0x90 | 1u << 20); }));
+    CHECK_FALSE(stale([&] {
+        t.mmu.load_cr0(1);
+        t.mmu.load_cr0(0x8000'0001);
+    }));
+    CHECK_FALSE(stale([&] {
+        t.mmu.load_cr4(0x10);
+        t.mmu.load_cr4(0x90);
+    }));
+    CHECK_THROWS_AS(t.mmu.load_cr0(0x8000'0000), sim::machine_error); // paging without protection
+    t.mmu.load_cr4(0x30);
+    CHECK_THROWS_AS(t.mmu.translate(0x7000, reading), sim::machine_error); // PAE is not simulated, and says so
 }

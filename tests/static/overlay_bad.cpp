@@ -25,7 +25,7 @@ void* memcpy(void*, const void*, std::size_t);
 #elif defined(BAD_SIZE)
 [[LOBOS_OVERLAY_CODE]] inline void bad()
 {
-    asm volatile(".skip 3500, 0x90");
+    asm volatile(".skip 4000, 0x90");
 }
 #elif defined(BAD_GUARD)
 [[LOBOS_OVERLAY_CODE]] inline std::uint32_t bad()

@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-or-later OR BSD-2-Clause
 // Everything that a 32-bit x86 kernel would use of lobos, over a kernel that is only declared (namespace stub), so that
 // tests/static/symbols can see what the library itself wants of whoever links it.
+#include <lobos/core/sha256.hpp>
 #include <lobos/image/bzimage.hpp>
+#include <lobos/image/digest.hpp>
 #include <lobos/image/elf.hpp>
 #include <lobos/kernel_exec.hpp>
 #include <lobos/machine/processor.hpp>
 #include <lobos/overlay/explain.hpp>
+#include <lobos/overlay/explain_json.hpp>
 #include <lobos/survive/log.hpp>
 #include <lobos/x86/linux32_entry.hpp>
 #include <lobos/x86/paged_entry.hpp>
@@ -27,6 +30,7 @@ struct glue {
     std::uint64_t memory_generation();
     stub::memory& memory();
     std::optional<phys_addr> allocate_page();
+    bool allocate_page_at(phys_addr page);
     void free_page(phys_addr page) noexcept;
     std::optional<virt_addr> virtual_address(phys_addr page);
     std::span<std::byte> allocate_workspace(std::size_t bytes);
@@ -50,6 +54,7 @@ template <class Contract> fault go(stub::glue& glue, const Contract& contract)
     if (!staged)
         return staged.error();
     explain(glue.memory(), staged->plan(), stub::line);
+    explain_json(glue.memory(), staged->plan(), stub::line);
     return commit(*staged);
 }
 
@@ -62,10 +67,13 @@ void say(const fault& f)
 
 extern "C" {
 
-void kernel_execs_linux(stub::glue& glue, std::span<const extent> kernel, std::span<const extent> initrd)
+void kernel_execs_linux(
+    stub::glue& glue, std::span<const extent> kernel, std::span<const extent> initrd, const sha256::digest& published)
 {
     const linux_request request{.command_line = std::string_view{"quiet", 5}};
     const staged_file file{glue.memory(), kernel};
+    if (const auto same = expect_digest<sha256>(file, published); !same)
+        return say(same.error());
     const auto alone = load_bzimage(file, request, glue.memory_map());
     const auto image = load_bzimage(file, staged_file{glue.memory(), initrd}, request, glue.memory_map());
     if (!alone || !image)

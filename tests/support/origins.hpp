@@ -53,7 +53,7 @@ inline std::map<std::uint64_t, std::uint64_t> wanted_origins(std::span<const seg
         std::vector<std::uint64_t> places;
         for (const extent& e : s.file)
             for (std::uint64_t i = 0; i < e.size.raw(); ++i)
-                places.push_back(e.at.raw() + i);
+                places.push_back(e.is_zeros() ? overlay_step::zeros : e.at.raw() + i);
         for (std::uint64_t i = 0; i < size; ++i)
             wanted[first + i] = places.at(static_cast<std::size_t>(s.file_offset.raw() + i));
     }

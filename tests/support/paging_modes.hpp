@@ -10,6 +10,7 @@
 #include <tuple>
 
 #include <lobos/paging/clone.hpp>
+#include <lobos/x86/paging_4level.hpp>
 #include <lobos/x86/paging_4m.hpp>
 
 #include <tests/catch.hpp>
@@ -25,20 +26,36 @@ struct manual_walk {
     std::uint64_t physical = 0;  ///< of the address
     bool writable = false;       ///< on all levels
     std::uint64_t page_size = 0; ///< of the page
-    unsigned level = 0;
+    unsigned level = 0;          ///< of the last entry looked at
+    bool executable = true;      ///< on all levels
 };
 
+/// That an entry of `level` says nothing.
+inline manual_walk absent_at(std::uint64_t entry_at, unsigned level)
+{
+    return {manual_walk::absent, entry_at, 0, 0, false, 0, level};
+}
+
+/// What a mode's manual says. Virtual addresses are counted from 0 to `1 << address_bits`, holes left out; `address_of`
+/// says which address of the machine that is.
 template <class Paging> struct manual;
 
 /// From the comments of `example_paging`.
 template <> struct manual<example_paging> {
     static constexpr unsigned levels = 2;
+    static constexpr unsigned page_levels = 2;  ///< the lowest ones, where an entry may be a page
+    static constexpr unsigned largest_made = 1; ///< the largest page that a clone makes
     static constexpr std::uint64_t address_bits = 16, smallest_page = 256, table_size = 32;
+    static constexpr std::uint64_t physical_bits = 16;
+    static constexpr std::uint64_t first_hole = 0x1'0000; ///< the first address without a translation
+    static constexpr std::uint64_t much = 0x1'0000;       ///< that one test maps one to one
+    static constexpr std::uint64_t address_of(std::uint64_t v) { return v; }
     static constexpr std::uint64_t span[] = {256, 4096};
     static constexpr std::uint64_t present = 1, writable = 2;
     static constexpr std::uint64_t page[] = {0, 4};            ///< a leaf
     static constexpr std::uint64_t noted[] = {8, 8};           ///< by software or the processor, in a leaf
     static constexpr std::uint64_t preset[] = {0, 0};          ///< of `noted`, in a clone
+    static constexpr std::uint64_t no_execute = 0;             ///< on any level
     static constexpr std::uint64_t memory_type[] = {0, 0};     ///< kept with the place
     static constexpr std::uint64_t reserved[] = {0xf0, 0xff0}; ///< of a leaf
     static constexpr std::uint64_t table_noted = 8;            ///< what a table entry may have beside its place
@@ -48,7 +65,7 @@ template <> struct manual<example_paging> {
         const std::uint64_t top_at = root + (v >> 12) * 2;
         const std::uint64_t top = load<std::uint16_t>(memory, phys_addr::at(top_at));
         if (!(top & 1))
-            return {manual_walk::absent, top_at};
+            return absent_at(top_at, 1);
         if (top & 4) {
             if (top & 0x0ff0)
                 return {manual_walk::reserved, top_at};
@@ -59,7 +76,7 @@ template <> struct manual<example_paging> {
         const std::uint64_t at = (top & 0xffe0) + (v >> 8) % 16 * 2;
         const std::uint64_t leaf = load<std::uint16_t>(memory, phys_addr::at(at));
         if (!(leaf & 1))
-            return {manual_walk::absent, at};
+            return absent_at(at, 0);
         if (leaf & 0xf0)
             return {manual_walk::reserved, at};
         return {manual_walk::mapped, at, leaf, (leaf & 0xff00) + v % 256, (top & leaf & 2) != 0, 256, 0};
@@ -68,13 +85,16 @@ template <> struct manual<example_paging> {
 
 /// From [intel/vol3 §4.3], tables 4-4 to 4-6.
 template <> struct manual<x86::paging_4m> {
-    static constexpr unsigned levels = 2;
-    static constexpr std::uint64_t address_bits = 32, smallest_page = 4096, table_size = 4096;
+    static constexpr unsigned levels = 2, page_levels = 2, largest_made = 1;
+    static constexpr std::uint64_t address_bits = 32, smallest_page = 4096, table_size = 4096, physical_bits = 32;
+    static constexpr std::uint64_t first_hole = 0x1'0000'0000, much = 0x1'0000'0000;
+    static constexpr std::uint64_t address_of(std::uint64_t v) { return v; }
     static constexpr std::uint64_t span[] = {4096, 0x40'0000};
     static constexpr std::uint64_t present = 1, writable = 2;
     static constexpr std::uint64_t page[] = {0, 0x80};
     static constexpr std::uint64_t noted[] = {0xf64, 0xf64}; // U/S, A, D, G, ignored
     static constexpr std::uint64_t preset[] = {0x60, 0x60};
+    static constexpr std::uint64_t no_execute = 0;
     static constexpr std::uint64_t memory_type[] = {0x98, 0x1018}; // PWT, PCD, PAT
     static constexpr std::uint64_t reserved[] = {0, 0x20'0000};
     static constexpr std::uint64_t table_noted = 0xf7c;
@@ -84,7 +104,7 @@ template <> struct manual<x86::paging_4m> {
         const std::uint64_t directory_at = root + (v >> 22 << 2);
         const std::uint64_t pde = load<std::uint32_t>(memory, phys_addr::at(directory_at));
         if ((pde & 1) == 0)
-            return {manual_walk::absent, directory_at};
+            return absent_at(directory_at, 1);
         if ((pde & 0x80) != 0) {
             if ((pde & 0x20'0000) != 0)
                 return {manual_walk::reserved, directory_at};
@@ -95,26 +115,91 @@ template <> struct manual<x86::paging_4m> {
         const std::uint64_t table_at = (pde & 0xffff'f000) + ((v >> 12 & 0x3ff) << 2);
         const std::uint64_t pte = load<std::uint32_t>(memory, phys_addr::at(table_at));
         if ((pte & 1) == 0)
-            return {manual_walk::absent, table_at};
+            return absent_at(table_at, 0);
         const bool both = (pde & 2) != 0 && (pte & 2) != 0;
         return {manual_walk::mapped, table_at, pte, (pte & 0xffff'f000) | (v & 0xfff), both, 0x1000, 0};
     }
 };
 
+/// From [intel/vol3 §4.5], tables 4-15 to 4-20. The upper half of the 2^48 addresses lies at the top of 2^64.
+template <> struct manual<x86::paging_4level> {
+    static constexpr unsigned levels = 4, page_levels = 3, largest_made = 1;
+    static constexpr std::uint64_t address_bits = 48, smallest_page = 4096, table_size = 4096, physical_bits = 52;
+    static constexpr std::uint64_t first_hole = 0x8000'0000'0000, much = 0x4'0000'0000;
+    static constexpr std::uint64_t address_of(std::uint64_t v)
+    {
+        return v >= 0x8000'0000'0000 && v <= 0xffff'ffff'ffff ? v | 0xffff'0000'0000'0000 : v;
+    }
+    static constexpr std::uint64_t span[] = {0x1000, 0x20'0000, 0x4000'0000, 0x80'0000'0000};
+    static constexpr std::uint64_t present = 1, writable = 2;
+    static constexpr std::uint64_t page[] = {0, 0x80, 0x80, 0};
+    // U/S, A, D, G, ignored (11 to 9, 58 to 52), protection key (62 to 59)
+    static constexpr std::uint64_t leaf_noted = 0x7ff0'0000'0000'0f64;
+    static constexpr std::uint64_t noted[] = {leaf_noted, leaf_noted, leaf_noted, 0};
+    static constexpr std::uint64_t preset[] = {0x60, 0x60, 0x60, 0};
+    static constexpr std::uint64_t no_execute = 0x8000'0000'0000'0000;
+    static constexpr std::uint64_t memory_type[] = {0x98, 0x1018, 0x1018, 0};
+    static constexpr std::uint64_t reserved[] = {0, 0x1f'e000, 0x3fff'e000, 0x80};
+    static constexpr std::uint64_t table_noted = 0x7ff0'0000'0000'0f7c | no_execute;
+
+    static manual_walk look(byte_memory& memory, std::uint64_t root, std::uint64_t v)
+    {
+        std::uint64_t table = root;
+        bool writes = true;
+        bool executes = true;
+        for (unsigned level = 3;; --level) {
+            const std::uint64_t at = table + ((v >> (12 + 9 * level)) & 0x1ff) * 8;
+            const std::uint64_t entry = load<std::uint64_t>(memory, phys_addr::at(at));
+            if ((entry & 1) == 0)
+                return absent_at(at, level);
+            writes = writes && (entry & 2) != 0;
+            executes = executes && entry >> 63 == 0;
+            const bool bit_7 = (entry & 0x80) != 0;
+            if (level == 3 && bit_7)
+                return {manual_walk::reserved, at};
+            if (level == 0 || bit_7) {
+                std::uint64_t frame = 0xf'ffff'ffff'f000; // bits 51 to 12
+                std::uint64_t must_be_0 = 0;
+                if (level == 1)
+                    frame = 0xf'ffff'ffe0'0000, must_be_0 = 0x1f'e000;
+                if (level == 2)
+                    frame = 0xf'ffff'c000'0000, must_be_0 = 0x3fff'e000;
+                if ((entry & must_be_0) != 0)
+                    return {manual_walk::reserved, at};
+                const std::uint64_t size = level == 0 ? 0x1000 : level == 1 ? 0x20'0000 : 0x4000'0000;
+                const std::uint64_t place = (entry & frame) | (v & (size - 1));
+                return {manual_walk::mapped, at, entry, place, writes, size, level, executes};
+            }
+            table = entry & 0xf'ffff'ffff'f000;
+        }
+    }
+};
+
+template <> struct manual<x86::paging_4level_1g> : manual<x86::paging_4level> {
+    static constexpr unsigned largest_made = 2;
+    static constexpr std::uint64_t much = first_hole;
+};
+
 /// One line for each mode.
 using paging_modes = std::tuple< //
     example_paging,              //
-    x86::paging_4m               //
+    x86::paging_4m,              //
+    x86::paging_4level,          //
+    x86::paging_4level_1g        //
     >;
 
 /// Tables in the making, in physical memory from 0 on. Targets of leaves need not be there.
 template <class Paging> struct table_world {
     using mode = manual<Paging>;
     using word = Paging::word;
-    static constexpr std::uint64_t most_tables = 24;
 
-    byte_memory memory{mode::table_size * most_tables};
+    byte_memory memory;
     std::uint64_t used = 0; ///< tables
+
+    explicit table_world(std::size_t most_tables = 32)
+        : memory{static_cast<std::size_t>(mode::table_size) * most_tables}
+    {
+    }
 
     std::uint64_t new_table() { return mode::table_size * used++; }
     std::uint64_t root = new_table();
@@ -139,7 +224,7 @@ template <class Paging> struct table_world {
         for (unsigned above = mode::levels - 1; above > level; --above) {
             if ((get(table, above, v) & mode::present) == 0)
                 put(table, above, v, new_table() | bits);
-            table = get(table, above, v) & ~std::uint64_t{mode::table_size - 1};
+            table = get(table, above, v) & ~std::uint64_t{mode::table_size - 1} & ~mode::no_execute;
         }
         return table;
     }
@@ -154,8 +239,14 @@ template <class Paging> struct table_world {
     manual_walk look(std::uint64_t from, std::uint64_t v) { return mode::look(memory, from, v); }
     result<translation<Paging>> ask(std::uint64_t v)
     {
-        return walk<Paging>(memory, phys_addr::at(root), virt_addr::at(v));
+        return walk<Paging>(memory, phys_addr::at(root), virt_addr::at(mode::address_of(v)));
     }
 };
+
+/// A fault about the address that is called `v` here.
+template <class Paging> fault fault_at(fault_code code, std::uint64_t v)
+{
+    return {code, stage::mapping, manual<Paging>::address_of(v)};
+}
 
 } // namespace lobos::test

@@ -64,15 +64,16 @@ inline snapshot wanted_memory(const exec_plan& plan, snapshot before)
         if (s.what == content::copy)
             for (const extent& e : s.file)
                 for (std::uint64_t i = 0; i < e.size.raw(); ++i)
-                    sources.push_back(e.at.raw() + i);
+                    sources.push_back(e.is_zeros() ? overlay_step::zeros : e.at.raw() + i);
         for (std::uint64_t i = 0; i < s.destination.size().raw(); ++i) {
             const std::uint64_t at = s.destination.first().raw() + i;
             if (safe(at))
                 continue;
-            if (s.what == content::copy)
-                after[at] = before[sources.at(static_cast<std::size_t>(s.file_offset.raw() + i))];
-            if (s.what == content::zero)
-                after[at] = 0;
+            const std::uint64_t source = s.what == content::copy
+                ? sources.at(static_cast<std::size_t>(s.file_offset.raw() + i))
+                : overlay_step::zeros;
+            if (s.what == content::copy || s.what == content::zero)
+                after[at] = source == overlay_step::zeros ? std::uint16_t{0} : before[source];
         }
     }
     return after;
@@ -98,6 +99,55 @@ inline void check_memory(const exec_plan& plan, const snapshot& before, snapshot
             CHECK(after[at] == wanted[at]);
         }
     CHECK(different == 0);
+}
+
+/// What the processor did in an exec of `plan`, from its own record: fetched from the code, read the image's sources
+/// and what is safe, wrote into the image where it is copied or zeroed and into its stack, bounce page and trail, and
+/// into no table at all.
+inline void check_accesses(const exec_plan& plan, const sim::recorder& record, std::optional<phys_addr> trail)
+{
+    using enum sim::access_kind;
+    std::vector<phys_range> sources;
+    std::vector<phys_range> own;
+    for (const safe_region& r : plan.safe) {
+        if (overlay_touches(r.role))
+            sources.push_back(r.range);
+        if (r.role == safe_role::stack || r.role == safe_role::bounce)
+            own.push_back(r.range);
+    }
+    const auto trailed = trail ? phys_range::checked(*trail, byte_count::of(sizeof(breadcrumb))) : std::nullopt;
+    if (trailed)
+        own.push_back(*trailed);
+    std::vector<phys_range> targets = own;
+    std::uint64_t into_image = 0;
+    std::uint64_t skipped = 0;
+    for (const segment& s : plan.image) {
+        if (s.what != content::copy && s.what != content::zero)
+            continue;
+        targets.push_back(s.destination);
+        into_image += record.bytes(write, s.destination);
+        if (const auto left = trailed ? intersection(*trailed, s.destination) : std::nullopt)
+            into_image -= record.bytes(write, *left);
+        for (content_cursor c{s}; c.left().raw() != 0;)
+            if (const extent piece = c.take(c.left()); !piece.is_zeros())
+                sources.push_back(phys_range::of(piece.at, piece.size));
+        for (const safe_region& r : plan.safe) {
+            if (const auto hole = intersection(r.range, s.destination)) {
+                skipped += hole->size().raw();
+                const bool trailing = trail && r.range.contains(*trail);
+                CHECK((trailing || !record.first(write, *hole)));
+            }
+        }
+    }
+    const auto outside = [&](sim::access_kind kind, std::span<const phys_range> ranges) {
+        const auto found = record.first_outside(kind, ranges);
+        return found ? found->physical : phys_addr::at(0);
+    };
+    CHECK(outside(fetch, std::array{phys_range::of(plan.code, page_size)}) == phys_addr::at(0));
+    CHECK(outside(read, sources) == phys_addr::at(0));
+    CHECK(outside(write, targets) == phys_addr::at(0));
+    CHECK(record.bytes(mark) == 0);
+    CHECK(into_image == plan.cost.copied.raw() + plan.cost.zeroed.raw() - skipped);
 }
 
 /// A Linux kernel with an initrd, staged in a simulated kernel's scattered pages.

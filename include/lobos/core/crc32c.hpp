@@ -10,6 +10,8 @@
 #include <cstdint>
 #include <span>
 
+#include <lobos/core/checksum.hpp>
+
 namespace lobos {
 
 namespace detail {
@@ -59,6 +61,7 @@ private:
 };
 
 // Sanity checks: the check value of the catalogue, and the 32 zero bytes of [rfc/3720 appendix B.4].
+static_assert(checksum_policy<crc32c>);
 static_assert([] {
     std::array<std::byte, 9> digits{};
     for (std::size_t i = 0; i < 9; ++i)

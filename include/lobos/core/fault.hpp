@@ -24,6 +24,8 @@ enum class fault_code : std::uint8_t {
     no_room,          ///< no hole in usable memory for a part of the image (at: its size)
     too_many_regions, ///< more regions than the receiving format can hold (at: how many)
 
+    too_many_cuts,    ///< sources lie across destinations so finely that planning does not end in time (at: runs left)
+
     // What is wrong with an image or its parameters.
     unknown_format,        ///< neither of the formats known (at: file offset)
     truncated_image,       ///< the file ends before what its header promises (at: first missing file offset)
@@ -31,6 +33,7 @@ enum class fault_code : std::uint8_t {
     unsupported,           ///< a valid image that needs what lobos does not do (at: file offset of the field)
     command_line_too_long, ///< (at: its length without the terminator)
     empty_image,           ///< nothing to load, or an initrd of no bytes (at: 0)
+    digest_mismatch,       ///< the file's checksum is not the one expected (at: 0)
 
     // What the verifier refuses.
     bad_range,                  ///< empty, or wraps, or beyond the machine's reach (at: first address)
@@ -113,6 +116,7 @@ constexpr std::string_view to_string(fault_code code)
     case fault_code::no_memory: return "no memory left"sv;
     case fault_code::no_space: return "storage too small"sv;
     case fault_code::no_room: return "no room in usable memory"sv;
+    case fault_code::too_many_cuts: return "too many pieces of the image wait for each other"sv;
     case fault_code::too_many_regions: return "memory map has too many regions"sv;
     case fault_code::unknown_format: return "not an image format known here"sv;
     case fault_code::truncated_image: return "image is truncated"sv;
@@ -120,6 +124,7 @@ constexpr std::string_view to_string(fault_code code)
     case fault_code::unsupported: return "image needs something unsupported"sv;
     case fault_code::command_line_too_long: return "command line is too long"sv;
     case fault_code::empty_image: return "image is empty"sv;
+    case fault_code::digest_mismatch: return "image has another checksum than expected"sv;
     case fault_code::bad_range: return "address range is not valid"sv;
     case fault_code::destination_not_usable: return "destination is not usable memory"sv;
     case fault_code::destinations_overlap: return "destinations overlap"sv;

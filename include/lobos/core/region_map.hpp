@@ -185,8 +185,8 @@ constexpr result<void> region_map::add(phys_range range, region_kind kind)
     bool at_zero = false;   // nothing can lie below
     if (right)
         storage_[--place] = *right;
-    while (kept-- > begin) {
-        const region r = storage_[kept];
+    for (; kept > begin; --kept) {
+        const region r = storage_[kept - 1];
         if (r.range.last() < close)
             storage_[--place] = region{phys_range::between(r.range.last() + byte_count::of(1), close), kind};
         storage_[--place] = r;
@@ -261,8 +261,8 @@ constexpr std::optional<phys_range> region_map::highest_hole(
     expects(size.raw() != 0, "a hole is never empty");
     expects(is_power_of_two(alignment), "an alignment is a power of two");
     const byte_count all_but_one = size - byte_count::of(1);
-    for (std::size_t i = count_; i-- > 0;) {
-        const region& r = storage_[i];
+    for (std::size_t i = count_; i > 0; --i) {
+        const region& r = storage_[i - 1];
         const auto piece = r.kind == region_kind::usable ? intersection(r.range, within) : std::nullopt;
         if (!piece)
             continue;

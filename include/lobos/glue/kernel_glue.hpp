@@ -2,7 +2,7 @@
 #pragma once
 
 /// \file
-/// What a kernel supplies so that lobos can work inside it. Eleven requirements, each a line; examples/reference-kernel
+/// What a kernel supplies so that lobos can work inside it. Twelve requirements, each a line; examples/reference-kernel
 /// has a model for a real kernel, lobos/sim one for a simulated one.
 
 #include <concepts>
@@ -27,6 +27,9 @@ concept kernel_glue = requires(G& glue, phys_addr page, std::size_t bytes, std::
 
     /// One page of memory that nobody uses, aligned; nothing if there is none.
     { glue.allocate_page() } -> std::same_as<std::optional<phys_addr>>;
+    /// This very page, if nobody uses it; false if somebody does, or if the kernel cannot tell. What the image wants
+    /// there is then put there now, and not after the point of no return.
+    { glue.allocate_page_at(page) } -> std::same_as<bool>;
     { glue.free_page(page) } noexcept;
     /// Where the running tables map such a page; nothing if they do not.
     { glue.virtual_address(page) } -> std::same_as<std::optional<virt_addr>>;

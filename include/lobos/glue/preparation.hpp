@@ -23,10 +23,10 @@ struct exec_options {
 };
 
 /// Not for embedders: prepare() is the way in.
-template <kernel_glue Glue, class Contract> class preparation {
+template <kernel_glue Glue, class Contract, checksum_policy Sum> class preparation {
     using port = Glue::port;
     using paging = port::paging;
-    using staged = staged_exec<Glue, Contract>;
+    using staged = staged_exec<Glue, Contract, Sum>;
 
 public:
     preparation(Glue& glue, const Contract& contract, const exec_options& options)
@@ -72,12 +72,20 @@ private:
         const std::size_t pages = runs / plan_page::capacity + 1;
         const std::size_t regions = map.regions().size();
         const std::size_t safe = pages + max_parameter_pages + 64 + regions;
-        const std::size_t bytes = runs * (sizeof(planner_run) + sizeof(overlay_step)) + safe * sizeof(safe_region) +
-            (regions + 2 * safe + 1) * sizeof(region);
+        const std::size_t segments = contract_.segments().size();
+        using sum = staged::sum_value;
+        const std::size_t bytes = (segments + runs) * sizeof(planner_run) + runs * sizeof(overlay_step) +
+            segments * sizeof(segment) + 2 * runs * sizeof(extent) + safe * sizeof(safe_region) +
+            (regions + 2 * safe + 1) * sizeof(region) + 2 * segments * sizeof(sum);
         if (const auto borrowed = out_.workspace_.borrow(bytes); !borrowed)
             return borrowed;
-        runs_ = out_.workspace_.template carve<planner_run>(runs);
+        runs_ = out_.workspace_.template carve<planner_run>(segments + runs);
         steps_ = out_.workspace_.template carve<overlay_step>(runs);
+        image_ = out_.workspace_.template carve<segment>(segments);
+        extents_ = out_.workspace_.template carve<extent>(runs);
+        out_.frames_.keep_list_in(out_.workspace_.template carve<extent>(runs));
+        out_.sums_.image = out_.workspace_.template carve<sum>(segments);
+        out_.sums_again_.image = out_.workspace_.template carve<sum>(segments);
         out_.pages_.keep_list_in(out_.workspace_.template carve<safe_region>(safe));
         handed_storage_ = out_.workspace_.template carve<region>(regions + 2 * safe + 1);
         return {};
@@ -85,18 +93,21 @@ private:
 
     result<phys_addr> take(safe_role role) { return out_.pages_.take(role, contract_.segments()); }
 
-    /// The order of the copy. The bounce page comes first: it is part of the steps.
+    /// What can lie in place already, and the order of the copy for the rest. The bounce page comes first: it is part
+    /// of the steps.
     result<void> make_steps()
     {
+        if (const auto done = out_.frames_.stage(contract_.segments(), image_, extents_); !done)
+            return done;
         const auto bounce = take(safe_role::bounce);
         if (!bounce)
             return std::unexpected{bounce.error()};
         plan_.bounce = *bounce;
-        const auto cost = make_plan(contract_.segments(), *bounce, runs_, steps_);
+        const auto cost = make_plan(image_, *bounce, runs_, steps_);
         if (!cost)
             return std::unexpected{cost.error()};
         plan_.cost = *cost;
-        plan_.image = contract_.segments();
+        plan_.image = image_;
         return {};
     }
 
@@ -172,13 +183,11 @@ private:
                 else if (ok)
                     ok = put(identity_mapping<paging>(r));
             };
-            for (const segment& s : plan_.image) {
-                if (s.what != content::copy && s.what != content::zero)
-                    continue;
-                identity(s.destination);
-                for (const extent& e : s.file)
-                    if (const auto source = phys_range::checked(e.at, e.size))
-                        identity(*source);
+            for (const overlay_step& s : steps_.first(plan_.cost.steps)) {
+                const byte_count size = byte_count::of(s.size);
+                identity(phys_range::of(phys_addr::at(s.destination), size));
+                if (!s.fills())
+                    identity(phys_range::of(phys_addr::at(s.source), size));
             }
             for (const safe_region& r : out_.pages_.regions())
                 if (overlay_touches(r.role))
@@ -300,7 +309,7 @@ private:
         if (!verified)
             return std::unexpected{verified.error()};
         out_.verified_ = *verified;
-        out_.sums_ = out_.take_checksums();
+        out_.take_checksums(out_.sums_);
         return {};
     }
 
@@ -321,6 +330,8 @@ private:
     exec_plan plan_ = {};
     std::span<planner_run> runs_ = {};
     std::span<overlay_step> steps_ = {};
+    std::span<segment> image_ = {};
+    std::span<extent> extents_ = {};
     std::span<region> handed_storage_ = {};
     std::array<phys_addr, max_parameter_pages> parameters_ = {};
     std::uint64_t first_page_ = plan_page::no_page;

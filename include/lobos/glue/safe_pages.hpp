@@ -22,7 +22,6 @@ public:
     safe_pages(safe_pages&& other) noexcept
         : glue_{other.glue_},
           list_{std::exchange(other.list_, safe_region_list{})},
-          owned_{std::exchange(other.owned_, 0)},
           rejected_{std::exchange(other.rejected_, plan_page::no_page)}
     {
     }
@@ -30,9 +29,10 @@ public:
     ~safe_pages()
     {
         give_back_rejected();
-        for (const safe_region& r : list_.regions().first(owned_))
-            for (std::uint64_t at = 0; at < r.range.size().raw(); at += page_size.raw())
-                glue_->free_page(r.range.first() + byte_count::of(at));
+        for (const safe_region& r : list_.regions())
+            if (r.role != safe_role::log) // which is nobody's page
+                for (std::uint64_t at = 0; at < r.range.size().raw(); at += page_size.raw())
+                    glue_->free_page(r.range.first() + byte_count::of(at));
     }
 
     /// Where the list is kept; outlives this. Precondition: nothing has been taken.
@@ -62,7 +62,6 @@ public:
                 glue_->free_page(*page);
                 return std::unexpected{added.error()};
             }
-            owned_ = list_.regions().size();
             return *page;
         }
     }
@@ -77,14 +76,15 @@ public:
         }
     }
 
-    /// Adds the map's surviving regions, which are not ours to give back. Nothing can be taken after that.
-    /// Fault: no_space.
+    /// Adds the map's surviving regions, which are not ours to give back, and puts the list in order. Nothing can be
+    /// taken after that. Fault: no_space.
     result<void> add_surviving(const region_map& map)
     {
         for (const region& r : map.regions())
             if (r.kind == region_kind::surviving)
                 if (const auto added = list_.add(r.range, safe_role::log); !added)
                     return added;
+        list_.sort();
         return {};
     }
 
@@ -93,7 +93,6 @@ public:
 private:
     Glue* glue_;
     safe_region_list list_{};
-    std::size_t owned_ = 0; ///< the first of the list: these came from the glue
     std::uint64_t rejected_ = plan_page::no_page;
 };
 

@@ -8,58 +8,63 @@
 #include <array>
 #include <optional>
 
-#include <lobos/core/crc32c.hpp>
+#include <lobos/core/checksum.hpp>
+#include <lobos/glue/claimed_frames.hpp>
 #include <lobos/glue/safe_pages.hpp>
 #include <lobos/glue/workspace.hpp>
 #include <lobos/plan/verifier.hpp>
 
 namespace lobos {
 
-/// An exec that waits for its commit. Owns its safe pages and gives them back when it is dropped.
-template <kernel_glue Glue, class Contract> class staged_exec {
+/// An exec that waits for its commit. Owns its safe pages and the frames it put the image into, and gives them back
+/// when it is dropped. `Sum` is what tells whether a staged byte has changed since it was verified.
+template <kernel_glue Glue, class Contract, checksum_policy Sum> class staged_exec {
 public:
     using port = Glue::port;
 
     const exec_plan& plan() const { return verified_->plan(); }
 
-    /// A number for code, frame, steps and tables, all of it: two execs with one number do the same. What the new
-    /// kernel is told (its parameters) is not in it.
-    std::uint32_t checksum() const { return sums_.machinery; }
+    /// A number for the image, code, frame, steps and tables, all of it: two execs with one number do the same. What
+    /// the new kernel is told (its parameters) is not in it.
+    checksum_value<Sum> checksum() const { return sums_.machinery; }
+
+    /// The frames whose content is in place before the point of no return.
+    std::span<const extent> claimed() const { return frames_.frames(); }
 
 private:
-    template <kernel_glue G, class C> friend class preparation;
-    template <kernel_glue G, class C> friend fault commit(staged_exec<G, C>&);
+    template <kernel_glue G, class C, checksum_policy S> friend class preparation;
+    template <kernel_glue G, class C, checksum_policy S> friend fault commit(staged_exec<G, C, S>&);
 
-    explicit staged_exec(Glue& glue) : glue_{&glue}, workspace_{glue}, pages_{glue} {}
+    explicit staged_exec(Glue& glue) : glue_{&glue}, workspace_{glue}, frames_{glue}, pages_{glue} {}
 
+    using sum_value = checksum_value<Sum>;
     struct checksums {
-        std::array<std::uint32_t, max_segments> image = {}; ///< segments one by one, so that a change has a name
-        std::uint32_t machinery = 0;                        ///< code, frame, steps, tables
-        std::uint32_t parameters = 0;
-        friend bool operator==(const checksums&, const checksums&) = default;
+        std::span<sum_value> image = {}; ///< segments one by one, so that a change has a name
+        sum_value machinery = {};        ///< code, frame, steps, tables; and the image, for whoever wants one number
+        sum_value parameters = {};
     };
 
-    checksums take_checksums()
+    void take_checksums(checksums& sums)
     {
-        checksums sums;
         const auto segments = plan().image;
         for (std::size_t i = 0; i < segments.size(); ++i) {
-            crc32c sum;
+            Sum image;
             if (segments[i].what == content::kept)
-                add(sum, segments[i].destination);
-            if (segments[i].what == content::copy) {
-                std::uint64_t left = segments[i].destination.size().raw();
-                for (rules::source_cursor c{segments[i]}; left != 0;) {
-                    const std::uint64_t here = std::min(c.left(), left);
-                    add(sum, phys_range::of(phys_addr::at(c.source()), byte_count::of(here)));
-                    c.advance(here);
-                    left -= here;
-                }
+                add(image, segments[i].destination);
+            for (content_cursor c{segments[i]}; c.left().raw() != 0;) {
+                const extent piece = c.take(c.left());
+                if (!piece.is_zeros())
+                    add(image, phys_range::of(piece.at, piece.size));
             }
-            sums.image[i] = sum.value();
+            sums.image[i] = image.value();
         }
-        crc32c fixed;
-        crc32c told;
+        Sum fixed;
+        Sum told;
+        for (std::size_t i = 0; i < segments.size(); ++i) {
+            const std::uint64_t ends[] = {segments[i].destination.first().raw(), segments[i].destination.last().raw()};
+            fixed.update(std::as_bytes(std::span{ends}));
+            fixed.update(std::as_bytes(std::span{&sums.image[i], 1}));
+        }
         for (const safe_region& r : pages_.regions()) {
             if (r.role == safe_role::parameters)
                 add(told, r.range);
@@ -69,10 +74,9 @@ private:
         }
         sums.machinery = fixed.value();
         sums.parameters = told.value();
-        return sums;
     }
 
-    void add(crc32c& sum, phys_range r)
+    void add(Sum& sum, phys_range r)
     {
         std::array<std::byte, 512> buffer;
         for (std::uint64_t done = 0; done < r.size().raw();) {
@@ -85,7 +89,8 @@ private:
     }
 
     Glue* glue_;
-    workspace<Glue> workspace_; // holds the list of the pages, so it goes last
+    workspace<Glue> workspace_; // holds the lists of the pages, so it goes last
+    claimed_frames<Glue> frames_;
     safe_pages<Glue> pages_;
     std::optional<verified_plan> verified_ = {};
     port::facts facts_ = {};
@@ -93,6 +98,7 @@ private:
     virt_addr departure_ = {}; ///< the running kernel's addresses of the code's first instruction and of the frame
     virt_addr frame_ = {};
     checksums sums_ = {};
+    checksums sums_again_ = {}; ///< room for what commit() finds
 };
 
 } // namespace lobos

@@ -58,9 +58,9 @@ using setup_header_bytes = std::array<std::byte, setup_header::largest_end - set
 template <class T> constexpr T get_field(const setup_header_bytes& header, std::size_t offset)
 {
     T value = 0;
-    for (std::size_t i = sizeof(T); i-- > 0;)
+    for (std::size_t i = sizeof(T); i > 0; --i)
         value = static_cast<T>(
-            (std::uint64_t{value} << 8) | std::to_integer<std::uint64_t>(header[offset - setup_header::begin + i]));
+            (std::uint64_t{value} << 8) | std::to_integer<std::uint64_t>(header[offset - setup_header::begin + i - 1]));
     return value;
 }
 

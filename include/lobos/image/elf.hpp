@@ -5,7 +5,7 @@
 /// The loader for executable ELF files [elf/gabi ch. 4 "ELF Header", ch. 5 "Program Header"]: a kernel linked to a
 /// fixed physical address (`p_paddr`), to be entered at a virtual one (`e_entry`, inside some `p_vaddr`). All numbers
 /// are bytes or byte addresses. The file is trusted in nothing: every sum is checked against the width of the file's
-/// own class and every range against the file. The class is a parameter; 32-bit little-endian is the one that exists.
+/// own class and every range against the file. The class, 32-bit or 64-bit, is a parameter; both are little-endian.
 
 #include <algorithm>
 #include <bit>
@@ -13,32 +13,10 @@
 #include <expected>
 
 #include <lobos/core/fault.hpp>
+#include <lobos/image/elf_class.hpp>
 #include <lobos/image/segment.hpp>
 
 namespace lobos {
-
-/// A program header of this type names memory inside the image, [p_paddr, p_paddr + p_memsz), that the image leaves
-/// alone, so that safe regions may lie there. It is what the `.org` gaps of [lobos/2000 fig. 2] say, put
-/// where a loader can read it. The number ("lob" and a zero byte) lies in PT_LOOS..PT_HIOS, 0x60000000..0x6fffffff, the
-/// range that [elf/gabi ch. 5] leaves to operating systems, so other loaders ignore it. `p_offset`, `p_vaddr`,
-/// `p_filesz` and `p_flags` mean nothing here.
-inline constexpr std::uint32_t PT_LOBOS_PADDING = 0x6c6f6200;
-
-/// ELFCLASS32: the two tables as they lie in the file, little-endian [elf/gabi ch. 4, 5].
-struct elf32_class {
-    using address = std::uint32_t;
-    static constexpr std::uint8_t ei_class = 1;
-
-    struct header {
-        std::uint8_t ident[16];
-        std::uint16_t type, machine;
-        std::uint32_t version, entry, phoff, shoff, flags;
-        std::uint16_t ehsize, phentsize, phnum, shentsize, shnum, shstrndx;
-    };
-    struct program_header {
-        std::uint32_t type, offset, vaddr, paddr, filesz, memsz, flags, align;
-    };
-};
 
 struct elf_image {
     segment_list segments;
@@ -208,10 +186,10 @@ private:
     bool entry_is_code() const
     {
         for (const program_header& p : loads_) {
-            const auto into = static_cast<address>(header_.entry - p.vaddr); // of an entry below: past any size
-            if (into >= p.filesz || (p.flags & pf_x) == 0)
+            const bool inside = header_.entry >= p.vaddr && header_.entry - p.vaddr < p.filesz;
+            if (!inside || (p.flags & pf_x) == 0)
                 continue;
-            const phys_addr at = phys_addr::at(std::uint64_t{p.paddr} + into);
+            const phys_addr at = phys_addr::at(std::uint64_t{p.paddr} + (header_.entry - p.vaddr));
             for (const segment& padding : image_.segments)
                 if (padding.destination.contains(at))
                     return false;
@@ -266,9 +244,11 @@ template <image_source S> result<elf_image> load_elf32(const S& file, std::uint1
     return load_elf<elf32_class>(file, machine);
 }
 
-// Sanity checks
-static_assert(sizeof(elf32_class::header) == 52 && sizeof(elf32_class::program_header) == 32);
-static_assert(offsetof(elf32_class::header, phnum) == 44 && offsetof(elf32_class::program_header, memsz) == 20);
-static_assert(PT_LOBOS_PADDING >= 0x60000000 && PT_LOBOS_PADDING <= 0x6fffffff);
+/// `load_elf` for ELFCLASS64, little-endian. Its addresses may lie anywhere in 64 bits: whether a machine reaches them
+/// is for the verifier to say. Faults: those of `load_elf`.
+template <image_source S> result<elf_image> load_elf64(const S& file, std::uint16_t machine)
+{
+    return load_elf<elf64_class>(file, machine);
+}
 
 } // namespace lobos

@@ -27,14 +27,56 @@ enum class content : std::uint8_t {
 enum class segment_role : std::uint8_t { kernel, initrd, module };
 
 struct segment {
-    phys_range destination;
+    phys_range destination = phys_range::between(phys_addr{}, phys_addr{});
     content what = content::copy;
     segment_role role = segment_role::kernel;
-    std::span<const extent> file = {}; ///< for `copy`: the extents of the whole file
+    std::span<const extent> file = {}; ///< for `copy`: the extents of the whole file, zeros among them if it has holes
     byte_count file_offset = {};       ///< for `copy`: where in the file the segment begins
 
     /// True when these bytes are the image's alone: usable memory, or declared padding.
     constexpr bool occupies() const { return what != content::padding; }
+};
+
+/// Walks through the bytes that a segment is made of, piece by piece: extents for `copy`, zeros for `zero`, nothing for
+/// others. Precondition: the extents are sound.
+class content_cursor {
+public:
+    constexpr explicit content_cursor(const segment& s)
+        : left_{s.what == content::copy || s.what == content::zero ? s.destination.size() : byte_count{}},
+          file_{s.file},
+          skip_{s.file_offset},
+          zero_{s.what == content::zero}
+    {
+    }
+
+    /// Bytes that are not taken yet.
+    constexpr byte_count left() const { return left_; }
+
+    /// The next piece, at most `most` bytes; of no size when the file ends before the segment.
+    constexpr extent take(byte_count most)
+    {
+        most = std::min(most, left_);
+        extent piece = extent::zeros(most);
+        if (!zero_) {
+            for (; !file_.empty() && skip_ >= file_.front().size; file_ = file_.subspan(1))
+                skip_ = skip_ - file_.front().size;
+            if (file_.empty())
+                return {};
+            const extent& e = file_.front();
+            piece.size = std::min(most, e.size - skip_);
+            if (!e.is_zeros())
+                piece.at = e.at + skip_;
+            skip_ += piece.size;
+        }
+        left_ = left_ - piece.size;
+        return piece;
+    }
+
+private:
+    byte_count left_;
+    std::span<const extent> file_;
+    byte_count skip_; ///< of the first of `file_`
+    bool zero_;
 };
 
 /// Where a part of the image expects to be mapped when its first instruction runs.

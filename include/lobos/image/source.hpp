@@ -6,6 +6,7 @@
 /// memory, of any length and alignment, in the order of the file (the vmalloc of [lobos/2000 §3.2.3]). Loaders look at
 /// the bytes through `read`, the planner only ever sees the extents.
 
+#include <algorithm>
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
@@ -15,11 +16,22 @@
 
 namespace lobos {
 
-/// Consecutive bytes of a file in consecutive bytes of memory. A size of 0 is allowed and means nothing.
+/// Consecutive bytes of a file in consecutive bytes of memory, or zeros that lie nowhere. A size of 0 is allowed and
+/// means nothing.
 struct extent {
     phys_addr at;
     byte_count size;
+
+    /// Zeros that take no memory.
+    static constexpr extent zeros(byte_count size) { return {no_memory, size}; }
+    constexpr bool is_zeros() const { return at == no_memory; }
+    /// True when it neither wraps nor ends with the last byte of the address space, which stands for zeros.
+    constexpr bool is_sound() const { return is_zeros() || size.raw() <= ~at.raw(); }
+
     friend constexpr bool operator==(const extent&, const extent&) = default;
+
+private:
+    static constexpr phys_addr no_memory = phys_addr::at(~std::uint64_t{0});
 };
 
 template <class S>
@@ -46,17 +58,24 @@ public:
     {
         if (offset > size_.raw() || out.size() > size_.raw() - offset)
             return false;
-        for (const extent& e : extents_) {
-            if (out.empty())
-                break;
-            if (offset >= e.size.raw()) {
-                offset -= e.size.raw();
+        if (offset < begin_)
+            begin_ = current_ = 0;
+        while (!out.empty()) {
+            const extent& e = extents_[current_];
+            if (offset - begin_ >= e.size.raw()) {
+                begin_ += e.size.raw();
+                ++current_;
                 continue;
             }
-            const std::uint64_t here = std::min<std::uint64_t>(e.size.raw() - offset, out.size());
-            memory_->read(e.at + byte_count::of(offset), out.first(static_cast<std::size_t>(here)));
+            const byte_count into = byte_count::of(offset - begin_);
+            const std::uint64_t here = std::min<std::uint64_t>((e.size - into).raw(), out.size());
+            const auto part = out.first(static_cast<std::size_t>(here));
+            if (e.is_zeros())
+                std::ranges::fill(part, std::byte{0});
+            else
+                memory_->read(e.at + into, part);
             out = out.subspan(static_cast<std::size_t>(here));
-            offset = 0;
+            offset += here;
         }
         return true;
     }
@@ -65,6 +84,8 @@ private:
     Memory* memory_;
     std::span<const extent> extents_;
     byte_count size_;
+    mutable std::size_t current_ = 0; ///< where the last read ended, so that reading on does not begin at the front
+    mutable std::uint64_t begin_ = 0; ///< of that extent, in the file
 };
 
 /// A plain value at `offset` of the file, in the byte order of the file and the machine; false past the end.

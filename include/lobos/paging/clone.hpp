@@ -6,6 +6,8 @@
 /// paper copies the whole directory; a clone keeps only the mappings that the overlay needs, with nothing in them that
 /// software or the processor noted, and adds those that were asked for. It maps nothing else. Table pages come from
 /// the caller, who owns them and gives them back when the clone fails; the running tables are only read.
+///
+/// A page that is kept is kept whole. What is added is mapped in the largest pages that hold nothing else.
 
 #include <span>
 
@@ -66,18 +68,17 @@ public:
         return page;
     }
 
-    /// Puts a leaf for `v` on `Target` level. The same leaf twice is no conflict.
+    /// Puts a leaf for the page at `v` on `Target` level. The same leaf twice is no conflict, and neither is a larger
+    /// page that says the same of these bytes.
     template <unsigned Target, unsigned Level = T::levels - 1>
     result<void> put(phys_addr table, virt_addr v, typename T::template entry<Target> leaf)
     {
-        using word = T::word;
-        const std::uint64_t index =
-            (v.raw() >> T::template shift<Level>)&((std::uint64_t{1} << T::template index_bits<Level>)-1);
-        const phys_addr at = table + byte_count::of(index * sizeof(word));
+        const phys_addr at = entry_at<Level>(table, v);
         const typename T::template entry<Level> old{load<word>(memory_, at)};
+        const auto conflict = refuse(fault_code::mapping_conflict, stage::mapping, v);
         if constexpr (Level == Target) {
             if (old.present() && old.bits != leaf.bits)
-                return refuse(fault_code::mapping_conflict, stage::mapping, v);
+                return conflict;
             store(memory_, at, leaf.bits);
             return {};
         } else {
@@ -89,7 +90,11 @@ public:
                 next = *page;
                 store(memory_, at, T::template entry<Level>::table(next).bits);
             } else if (old.is_leaf()) {
-                return refuse(fault_code::mapping_conflict, stage::mapping, v);
+                if constexpr (T::template may_be_leaf<Level>)
+                    if (is_new_leaf<Level>(old) && is_new_leaf<Target>(leaf) && old.rights() == leaf.rights() &&
+                        old.target() + (v - align_down(v, span_of<T, Level>)) == leaf.target())
+                        return {};
+                return conflict;
             }
             return put<Target, Level - 1>(next, v, leaf);
         }
@@ -98,41 +103,38 @@ public:
     /// Puts the leaf of a translation found in other tables, on the level it was found on.
     template <unsigned Level = 0> result<void> put_found(phys_addr root, const translation<T>& found)
     {
-        if constexpr (Level < T::levels) {
+        if constexpr (Level == T::levels) {
+            return refuse(fault_code::bad_page_table, stage::mapping, found.page.first());
+        } else if constexpr (!T::template may_be_leaf<Level>) {
+            return put_found<Level + 1>(root, found);
+        } else {
             if (found.level != Level)
                 return put_found<Level + 1>(root, found);
-            typename T::template entry<Level> leaf{found.leaf};
-            return put<Level>(root, found.page.first(), leaf.kept(found.rights));
-        } else {
-            return refuse(fault_code::bad_page_table, stage::mapping, found.page.first());
+            const typename T::template entry<Level> leaf{found.leaf};
+            if constexpr (requires { leaf.kept(found.rights, found.executable); })
+                return put<Level>(root, found.page.first(), leaf.kept(found.rights, found.executable));
+            else
+                return put<Level>(root, found.page.first(), leaf.kept(found.rights));
         }
-    }
-
-    /// The level whose leaves are of the mode's granule.
-    template <unsigned Level = 0> static constexpr unsigned granule_level()
-    {
-        if constexpr (span_of<T, Level> == T::granule)
-            return Level;
-        else
-            return granule_level<Level + 1>();
     }
 
     result<void> put_mapping(phys_addr root, const mapping& m)
     {
-        constexpr unsigned level = granule_level();
         const virt_range& v = m.virtual_range;
         if (!is_aligned(v.first(), T::granule) || !is_aligned(m.physical, T::granule) || widen(v, T::granule) != v)
             return refuse(fault_code::misaligned, stage::mapping, v.first());
         const auto bad_range = refuse(fault_code::bad_range, stage::mapping, v.first());
-        if (!T::reach.contains(v))
+        if (!reaches<T>(v))
             return bad_range;
         const auto physical = phys_range::checked(m.physical, v.size());
         if (!physical || !T::physical_reach.contains(*physical))
             return bad_range;
-        for (byte_count done; done < v.size(); done += T::granule) {
-            const auto leaf = T::template entry<level>::leaf(m.physical + done, m.rights);
-            if (const auto put_it = put<level>(root, v.first() + done, leaf); !put_it)
-                return put_it;
+        for (byte_count done; done < v.size();) {
+            const result<byte_count> put_it =
+                put_largest(root, v.first() + done, m.physical + done, v.size() - done, m.rights);
+            if (!put_it)
+                return std::unexpected{put_it.error()};
+            done += *put_it;
         }
         return {};
     }
@@ -140,6 +142,50 @@ public:
     std::size_t count() const { return count_; }
 
 private:
+    using word = T::word;
+
+    template <unsigned Level> static phys_addr entry_at(phys_addr table, virt_addr v)
+    {
+        const std::uint64_t index =
+            (v.raw() >> T::template shift<Level>)&((std::uint64_t{1} << T::template index_bits<Level>)-1);
+        return table + byte_count::of(index * sizeof(word));
+    }
+
+    /// Whether a leaf is as a clone makes them, with no memory type or restriction of its own.
+    template <unsigned Level> static bool is_new_leaf(typename T::template entry<Level> e)
+    {
+        return e.bits == T::template entry<Level>::leaf(e.target(), e.rights()).bits;
+    }
+
+    /// Whether the entry of `Level` for `v` names a table already.
+    template <unsigned Level, unsigned At = T::levels - 1> bool has_table(phys_addr table, virt_addr v)
+    {
+        const typename T::template entry<At> e{load<word>(memory_, entry_at<At>(table, v))};
+        if (!e.present() || e.is_leaf())
+            return false;
+        if constexpr (At == Level)
+            return true;
+        else
+            return has_table<Level, At - 1>(e.target(), v);
+    }
+
+    /// Puts the largest page that maps no more than the `left` bytes from `v` on; how many bytes that is.
+    template <unsigned Level = T::largest_new_leaf>
+    result<byte_count> put_largest(phys_addr root, virt_addr v, phys_addr to, byte_count left, access rights)
+    {
+        constexpr byte_count size = span_of<T, Level>;
+        if constexpr (size > T::granule) {
+            const bool fits =
+                T::template may_be_leaf<Level> && size <= left && is_aligned(v, size) && is_aligned(to, size);
+            // Below a table that is there, its gaps are filled with smaller pages.
+            if (!fits || has_table<Level>(root, v))
+                return put_largest<Level - 1>(root, v, to, left, rights);
+        }
+        if (const auto put_it = put<Level>(root, v, T::template entry<Level>::leaf(to, rights)); !put_it)
+            return std::unexpected{put_it.error()};
+        return size;
+    }
+
     M& memory_;
     Frames& frames_;
     std::size_t count_ = 0;

@@ -9,6 +9,7 @@
 #include <concepts>
 #include <cstdint>
 #include <optional>
+#include <span>
 
 #include <lobos/core/range.hpp>
 
@@ -24,23 +25,38 @@ concept paging_traits = requires(typename T::word bits, phys_addr target, access
     requires T::levels >= 1;
     { T::table_size } -> std::convertible_to<byte_count>;
     { T::granule } -> std::convertible_to<byte_count>;
-    { T::reach } -> std::convertible_to<virt_range>;
+    { T::reach } -> std::convertible_to<std::span<const virt_range>>;
     { T::physical_reach } -> std::convertible_to<phys_range>;
     { T::template shift<0> } -> std::convertible_to<unsigned>;
     { T::template index_bits<0> } -> std::convertible_to<unsigned>;
     { T::template may_be_leaf<0> } -> std::convertible_to<bool>;
+    { T::largest_new_leaf } -> std::convertible_to<unsigned>;
     { typename T::template entry<0>{bits}.present() } -> std::same_as<bool>;
     { typename T::template entry<0>{bits}.is_leaf() } -> std::same_as<bool>;
     { typename T::template entry<0>{bits}.valid() } -> std::same_as<bool>;
     { typename T::template entry<0>{bits}.target() } -> std::same_as<phys_addr>;
     { typename T::template entry<0>{bits}.rights() } -> std::same_as<access>;
-    { typename T::template entry<0>{bits}.kept(rights) } -> std::same_as<typename T::template entry<0>>;
+    requires requires {
+        { typename T::template entry<0>{bits}.kept(rights) } -> std::same_as<typename T::template entry<0>>;
+    } || requires {
+        { typename T::template entry<0>{bits}.executable() } -> std::same_as<bool>;
+        { typename T::template entry<0>{bits}.kept(rights, true) } -> std::same_as<typename T::template entry<0>>;
+    };
     { T::template entry<0>::leaf(target, rights) } -> std::same_as<typename T::template entry<0>>;
 };
 
 /// How many bytes one entry of a level spans.
 template <class T, unsigned Level>
 inline constexpr byte_count span_of = byte_count::of(std::uint64_t{1} << T::template shift<Level>);
+
+/// Whether the mode can translate every address of `r`.
+template <class T> constexpr bool reaches(virt_range r)
+{
+    for (const virt_range& part : T::reach)
+        if (part.contains(r))
+            return true;
+    return false;
+}
 
 /// A made-up two-level mode of a 16-bit machine with 256-byte pages: every member that a port must have, and why.
 /// It is real enough for the shared tests to run on it.
@@ -54,11 +70,14 @@ struct example_paging {
     /// Bytes of one table. The root and all others are of one size and aligned to it.
     static constexpr byte_count table_size = byte_count::of(32);
 
-    /// The pages that a clone makes when it is asked to map something new; requests are multiples of it.
+    /// The smallest page that a clone makes when it is asked to map something new; requests are multiples of it.
     static constexpr byte_count granule = byte_count::of(256);
 
-    /// Virtual addresses the mode can translate.
-    static constexpr virt_range reach = virt_range::between(virt_addr::at(0), virt_addr::at(0xffff));
+    /// The level of the largest page that a clone makes. It makes one only where all of it was asked for.
+    static constexpr unsigned largest_new_leaf = 1;
+
+    /// Virtual addresses the mode can translate: one range, or several with holes between them.
+    static constexpr virt_range reach[] = {virt_range::between(virt_addr::at(0), virt_addr::at(0xffff))};
 
     /// Physical addresses that an entry can name.
     static constexpr phys_range physical_reach = phys_range::between(phys_addr::at(0), phys_addr::at(0xffff));
@@ -67,11 +86,13 @@ struct example_paging {
     template <unsigned Level> static constexpr unsigned shift = Level == 0 ? 8 : 12;
     template <unsigned Level> static constexpr unsigned index_bits = 4;
 
-    /// Whether an entry of this level can map a page rather than name a table. Always true on level 0.
+    /// Whether an entry of this level can map a page rather than name a table. Always true on level 0. Where it is
+    /// false, `kept` and `leaf` are not needed.
     template <unsigned Level> static constexpr bool may_be_leaf = true;
 
     /// An entry. Bit 0 present, bit 1 writable, bit 2 page (level 1 only), bit 3 software's; bits 4 to 7 reserved in a
-    /// leaf. A table of 32 bytes needs bits 5 to 15, so a table entry may use them.
+    /// leaf. A table of 32 bytes needs bits 5 to 15, so a table entry may use them. A mode that can forbid execution
+    /// has two members more: `executable()`, on every level, and `kept(rights, executable)` instead of `kept(rights)`.
     template <unsigned Level> struct entry {
         word bits = 0;
 
@@ -106,5 +127,7 @@ struct example_paging {
 // Sanity checks
 static_assert(paging_traits<example_paging>);
 static_assert(span_of<example_paging, 1> == byte_count::of(4096));
+static_assert(reaches<example_paging>(virt_range::of(0xff00_va, 256_bytes)));
+static_assert(!reaches<example_paging>(virt_range::of(0xff00_va, 257_bytes)));
 
 } // namespace lobos

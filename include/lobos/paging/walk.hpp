@@ -17,12 +17,21 @@ template <paging_traits T> struct translation {
     virt_range page;       ///< the page that holds the address
     unsigned level;        ///< of the leaf
     typename T::word leaf; ///< the leaf's bits, to be kept by a clone
+    bool executable;       ///< whether all levels let instructions be fetched; always, in modes that cannot forbid it
 };
 
 namespace detail {
 
+template <class Entry> constexpr bool is_executable(Entry e)
+{
+    if constexpr (requires { e.executable(); })
+        return e.executable();
+    else
+        return true;
+}
+
 template <unsigned Level, paging_traits T, physical_memory M>
-result<translation<T>> walk_from(M& memory, phys_addr table, virt_addr v, access so_far)
+result<translation<T>> walk_from(M& memory, phys_addr table, virt_addr v, access so_far, bool executable_so_far)
 {
     using word = T::word;
     const std::uint64_t index =
@@ -34,13 +43,14 @@ result<translation<T>> walk_from(M& memory, phys_addr table, virt_addr v, access
     if (!e.valid())
         return refuse(fault_code::bad_page_table, stage::mapping, at);
     const access rights = e.rights() == access::read_only ? access::read_only : so_far;
+    const bool executable = executable_so_far && is_executable(e);
     if (e.is_leaf()) {
         const byte_count size = span_of<T, Level>;
         const virt_addr first = align_down(v, size);
-        return translation<T>{e.target() + (v - first), rights, virt_range::of(first, size), Level, e.bits};
+        return translation<T>{e.target() + (v - first), rights, virt_range::of(first, size), Level, e.bits, executable};
     }
     if constexpr (Level > 0)
-        return walk_from<Level - 1, T>(memory, e.target(), v, rights);
+        return walk_from<Level - 1, T>(memory, e.target(), v, rights, executable);
     else
         return refuse(fault_code::bad_page_table, stage::mapping, at);
 }
@@ -52,9 +62,9 @@ result<translation<T>> walk_from(M& memory, phys_addr table, virt_addr v, access
 template <paging_traits T, physical_memory M>
 result<translation<T>> walk(M& memory, phys_addr root, virt_addr v)
 {
-    if (!T::reach.contains(v))
+    if (!reaches<T>(virt_range::between(v, v)))
         return refuse(fault_code::not_mapped, stage::mapping, v);
-    return detail::walk_from<T::levels - 1, T>(memory, root, v, access::read_write);
+    return detail::walk_from<T::levels - 1, T>(memory, root, v, access::read_write, true);
 }
 
 } // namespace lobos

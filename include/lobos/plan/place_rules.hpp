@@ -43,16 +43,24 @@ template <class C> result<void> destinations(const C& c)
     return {};
 }
 
-/// Rule 2: safe regions are disjoint, no byte of the image's lies in one but in declared padding, and no source does.
-/// Faults: safe_regions_overlap, destination_in_safe_region, source_in_safe_region (at: first such byte), bad_range
-/// (at: an extent that wraps).
+/// The safe regions that end at `address` or later. The list is in order, as rule 2 proves first.
+template <class C> std::span<const safe_region> safe_from(const C& c, phys_addr address)
+{
+    const auto first = std::partition_point(
+        c.plan.safe.begin(), c.plan.safe.end(), [&](const safe_region& r) { return r.range.last() < address; });
+    return {first, c.plan.safe.end()};
+}
+
+/// Rule 2: safe regions are disjoint and listed in order, no byte of the image's lies in one but in declared padding,
+/// and no source does.
+/// Faults: safe_regions_overlap (at: first common byte, or the region that is out of order),
+/// destination_in_safe_region, source_in_safe_region (at: first such byte), bad_range (at: an extent that wraps).
 template <class C> result<void> safe_regions_are_apart(const C& c)
 {
     const auto safe = c.plan.safe;
-    for (std::size_t i = 0; i < safe.size(); ++i)
-        for (std::size_t j = 0; j < i; ++j)
-            if (const auto common = intersection(safe[i].range, safe[j].range))
-                return refuse(fault_code::safe_regions_overlap, stage::verifying, common->first());
+    for (std::size_t i = 1; i < safe.size(); ++i)
+        if (safe[i].range.first() <= safe[i - 1].range.last())
+            return refuse(fault_code::safe_regions_overlap, stage::verifying, safe[i].range.first());
     for (const segment& s : c.plan.image)
         for (const safe_region& r : safe) {
             const auto common = intersection(s.destination, r.range);
@@ -61,12 +69,17 @@ template <class C> result<void> safe_regions_are_apart(const C& c)
         }
     for (const segment& s : c.plan.image)
         for (const extent& e : s.file) {
+            if (e.is_zeros())
+                continue;
             const auto source = phys_range::checked(e.at, e.size);
             if (!source && e.size.raw() != 0)
                 return refuse(fault_code::bad_range, stage::verifying, e.at);
-            for (const safe_region& r : safe)
-                if (const auto common = source ? intersection(*source, r.range) : std::nullopt)
-                    return refuse(fault_code::source_in_safe_region, stage::verifying, common->first());
+            if (!source)
+                continue;
+            const auto after = safe_from(c, source->first());
+            const auto common = after.empty() ? std::nullopt : intersection(*source, after.front().range);
+            if (common)
+                return refuse(fault_code::source_in_safe_region, stage::verifying, common->first());
         }
     return {};
 }
@@ -76,10 +89,10 @@ inline constexpr byte_count word_alignment = byte_count::of(8);
 
 template <class C> result<void> lies_in(const C& c, safe_role role, phys_range r)
 {
-    for (const safe_region& s : c.plan.safe)
-        if (s.role == role && s.range.contains(r))
-            return {};
-    return refuse(fault_code::outside_safe_region, stage::verifying, r.first());
+    const auto after = safe_from(c, r.first());
+    if (after.empty() || after.front().role != role || !after.front().range.contains(r))
+        return refuse(fault_code::outside_safe_region, stage::verifying, r.first());
+    return {};
 }
 
 /// Every table below `table` on `Level`, itself included.

@@ -62,14 +62,16 @@ template <paging_traits T, physical_memory M> struct verifier_context {
 
 /// Calls `visit(step, time)` for each step of the chain at `first`, in the order in which they will run, until it
 /// returns a fault.
-/// Faults: bad_range (at: page of the chain with an impossible count, or the page after more than `most_pages`), and
-/// whatever `visit` returns.
+/// Faults: bad_range (at: page of the chain that wraps or has an impossible count, or the page after more than
+/// `most_pages`), and whatever `visit` returns.
 template <physical_memory M, class Visit>
 result<void> for_each_step(M& memory, std::uint64_t first, std::size_t most_pages, Visit visit)
 {
     std::uint64_t time = 0;
     for (std::size_t pages = 0; first != plan_page::no_page; ++pages) {
         const phys_addr page = phys_addr::at(first);
+        if (!phys_range::checked(page, page_size))
+            return refuse(fault_code::bad_range, stage::verifying, page);
         const auto count = load<std::uint64_t>(memory, page + byte_count::of(offsetof(plan_page, count)));
         if (pages == most_pages || count > plan_page::capacity)
             return refuse(fault_code::bad_range, stage::verifying, page);

@@ -5,6 +5,7 @@
 /// Safe regions: physical memory that neither the copy nor the new image touches [lobos/2000 §3.2.2]. The paper had
 /// three labels in head.S; here each region has a name, and the list is data: checked, skipped and handed on.
 
+#include <algorithm>
 #include <cstddef>
 #include <span>
 #include <string_view>
@@ -73,6 +74,17 @@ public:
             return refuse(fault_code::no_space, stage::staging, count_ + 1);
         storage_[count_++] = {range, role};
         return {};
+    }
+
+    /// Puts the regions in order of their addresses.
+    constexpr void sort()
+    {
+        const auto by_address = [](const safe_region& a, const safe_region& b) {
+            return a.range.first() < b.range.first();
+        };
+        const auto all = storage_.first(count_);
+        std::make_heap(all.begin(), all.end(), by_address); // a heap sort neither recurses nor allocates
+        std::sort_heap(all.begin(), all.end(), by_address);
     }
 
     constexpr std::span<const safe_region> regions() const { return storage_.first(count_); }

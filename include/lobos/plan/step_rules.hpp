@@ -77,14 +77,15 @@ template <class C> std::uint64_t first_outside(const C& c)
 /// The pieces of memory that a segment's bytes come from, in order.
 class source_cursor {
 public:
-    constexpr explicit source_cursor(const segment& s) : zero_{s.what == content::zero}, extents_{s.file}
+    constexpr explicit source_cursor(const segment& s) : endless_{s.what == content::zero}, extents_{s.file}
     {
         skip_ = s.file_offset.raw();
         settle();
     }
-    constexpr bool at_end() const { return !zero_ && extents_.empty(); }
-    constexpr std::uint64_t source() const { return zero_ ? overlay_step::zeros : extents_.front().at.raw() + skip_; }
-    constexpr std::uint64_t left() const { return zero_ ? ~std::uint64_t{0} : extents_.front().size.raw() - skip_; }
+    constexpr bool at_end() const { return !endless_ && extents_.empty(); }
+    constexpr bool zero() const { return endless_ || extents_.front().is_zeros(); }
+    constexpr std::uint64_t source() const { return zero() ? overlay_step::zeros : extents_.front().at.raw() + skip_; }
+    constexpr std::uint64_t left() const { return endless_ ? ~std::uint64_t{0} : extents_.front().size.raw() - skip_; }
     constexpr void advance(std::uint64_t n)
     {
         skip_ += n;
@@ -94,10 +95,10 @@ public:
 private:
     constexpr void settle()
     {
-        for (; !zero_ && !extents_.empty() && skip_ >= extents_.front().size.raw(); extents_ = extents_.subspan(1))
+        for (; !endless_ && !extents_.empty() && skip_ >= extents_.front().size.raw(); extents_ = extents_.subspan(1))
             skip_ -= extents_.front().size.raw();
     }
-    bool zero_;
+    bool endless_; ///< nothing but zeros
     std::span<const extent> extents_;
     std::uint64_t skip_ = 0;
 };
@@ -128,7 +129,7 @@ template <class C> result<void> steps_write_the_image(const C& c)
                 if (w->size > s.destination.size().raw() || w->last() > s.destination.last().raw())
                     return refuse(fault_code::step_not_in_image, stage::verifying, w->destination);
                 const bool zero = w->source == overlay_step::zeros;
-                if (zero != (s.what == content::zero) || (!zero && wanted.source() != w->source + done_of_write))
+                if (zero != wanted.zero() || (!zero && wanted.source() != w->source + done_of_write))
                     return refuse(fault_code::step_wrong_source, stage::verifying, w->destination);
                 here = std::min(here, w->size - done_of_write);
                 done_of_write += here;
@@ -138,7 +139,7 @@ template <class C> result<void> steps_write_the_image(const C& c)
                     ++matched;
                 }
             } else {
-                if (s.what == content::zero || wanted.source() != destination)
+                if (wanted.zero() || wanted.source() != destination)
                     return refuse(fault_code::image_not_covered, stage::verifying, destination);
                 if (w != c.writes.end())
                     here = std::min(here, w->destination - destination);

@@ -4,34 +4,21 @@
 /// \file
 /// Simulated physical memory, for tests on a host: sparse, and every byte of it knows whether it was ever written.
 /// Reading one that was not is no accident that happens to work: it gives a pattern, and is counted. Touching what is
-/// not RAM throws.
+/// not RAM throws, and so does writing to what a test guards.
 
 #include <array>
 #include <bitset>
 #include <cstddef>
 #include <map>
-#include <stdexcept>
-#include <string>
+#include <optional>
 #include <vector>
 
 #include <lobos/core/physical_memory.hpp>
 #include <lobos/core/range.hpp>
+#include <lobos/sim/machine_error.hpp>
+#include <lobos/sim/state_hash.hpp>
 
 namespace lobos::sim {
-
-/// The machine would have gone wrong here. `what()` says how.
-class machine_error : public std::runtime_error {
-public:
-    machine_error(const std::string& what, std::uint64_t address)
-        : std::runtime_error{what + " at " + std::to_string(address)},
-          address_{address}
-    {
-    }
-    std::uint64_t address() const { return address_; }
-
-private:
-    std::uint64_t address_;
-};
 
 class memory {
 public:
@@ -39,6 +26,10 @@ public:
 
     /// Makes `range` RAM.
     void add_ram(phys_range range) { ram_.push_back(range); }
+
+    /// From now on a write to any byte of `range`, by whomever, throws before it changes anything.
+    void guard(phys_range range) { guarded_.push_back(range); }
+    void drop_guards() { guarded_.clear(); }
 
     void read(phys_addr at, std::span<std::byte> out)
     {
@@ -57,6 +48,10 @@ public:
     void write(phys_addr at, std::span<const std::byte> in)
     {
         check(at, in.size());
+        if (!in.empty())
+            for (const phys_range& r : guarded_)
+                if (r.overlaps(phys_range::of(at, byte_count::of(in.size()))))
+                    throw machine_error{"write to guarded memory", std::max(at, r.first()).raw()};
         for_each_page(at, in.size(), [&](std::uint64_t number, std::size_t offset, std::size_t done, std::size_t n) {
             page& p = pages_[number];
             for (std::size_t i = 0; i < n; ++i) {
@@ -89,6 +84,34 @@ public:
         return found->second.bytes[offset];
     }
 
+    /// Whether exactly these bytes were written there. Does not count as a read.
+    bool holds(phys_addr at, std::span<const std::byte> bytes) const
+    {
+        for (std::size_t i = 0; i < bytes.size(); ++i)
+            if (peek(at + byte_count::of(i)) != bytes[i])
+                return false;
+        return true;
+    }
+
+    /// Adds the bytes of `range` to `hash`; never written is a value of its own. Does not count as a read.
+    void add_to(state_hash& hash, phys_range range) const
+    {
+        for_each_page(range.first(), static_cast<std::size_t>(range.size().raw()),
+            [&](std::uint64_t number, std::size_t offset, std::size_t, std::size_t n) {
+                const auto found = pages_.find(number);
+                const auto known = [&](std::size_t i) { return found != pages_.end() && found->second.written[i]; };
+                bool any = false;
+                hash.add(n);
+                for (std::size_t i = offset; i < offset + n; ++i) {
+                    any = any || known(i);
+                    if (known(i) != (i != offset && known(i - 1)))
+                        hash.add(i); // a run of written bytes begins or ends
+                }
+                if (any)
+                    hash.add(std::span{found->second.bytes}.subspan(offset, n)); // 0 where never written
+            });
+    }
+
 private:
     static constexpr std::size_t page_bytes = 4096;
     struct page {
@@ -119,6 +142,7 @@ private:
     }
 
     std::vector<phys_range> ram_;
+    std::vector<phys_range> guarded_;
     std::map<std::uint64_t, page> pages_;
     std::size_t unwritten_reads_ = 0;
     phys_addr first_unwritten_;

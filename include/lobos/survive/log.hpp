@@ -59,14 +59,12 @@ public:
     /// Faults: no_space (at: bytes needed) for a region that has no room for a few records or starts off a page.
     static result<surviving_log> create(M& memory, phys_range region)
     {
-        const std::uint64_t size = region.size().raw();
-        if (size < 2 * header_size.raw() || !is_aligned(region.first(), header_size))
+        if (!has_room(region))
             return refuse(fault_code::no_space, stage::surviving, 2 * header_size.raw());
         log_header header{};
         header.magic = log_header::right_magic;
         header.version = log_header::right_version;
-        const std::uint64_t ring = std::min<std::uint64_t>(size - header_size.raw(), most_capacity);
-        header.capacity = static_cast<std::uint32_t>(ring) & ~7u;
+        header.capacity = largest_ring(region);
         header.crc = checksum(header);
         surviving_log log{memory, region.first(), header.capacity};
         log.position_.crc = checksum(log.position_);
@@ -80,14 +78,14 @@ public:
     /// Faults: no_log (no magic number), corrupt_log (at: what does not check out).
     static result<surviving_log> open(M& memory, phys_range region)
     {
-        if (region.size() < header_size + header_size || !is_aligned(region.first(), header_size))
+        if (!has_room(region))
             return refuse(fault_code::no_log, stage::surviving, region.first());
         const auto header = load<log_header>(memory, region.first());
         if (header.magic != log_header::right_magic)
             return refuse(fault_code::no_log, stage::surviving, region.first());
-        const std::uint64_t room = region.size().raw() - header_size.raw();
         const bool sound = header.version == log_header::right_version && header.crc == checksum(header) &&
-            header.capacity % 8 == 0 && header.capacity >= record_size(longest_record) && header.capacity <= room;
+            header.capacity % 8 == 0 && header.capacity >= record_size(longest_record) &&
+            header.capacity <= largest_ring(region);
         if (!sound)
             return refuse(fault_code::corrupt_log, stage::surviving, region.first());
         surviving_log log{memory, region.first(), header.capacity};
@@ -95,7 +93,7 @@ public:
         for (const log_position& p : header.positions) {
             const bool valid = p.crc == checksum(p) && p.begin < header.capacity && p.used <= header.capacity &&
                 p.begin % 8 == 0 && p.used % 8 == 0;
-            if (valid && (!found || static_cast<std::int32_t>(p.serial - log.position_.serial) > 0)) {
+            if (valid && (!found || is_later(p.serial, log.position_.serial))) {
                 log.position_ = p;
                 found = true;
             }
@@ -160,6 +158,21 @@ private:
     static constexpr std::uint32_t most_capacity = 1u << 30;
 
     surviving_log(M& memory, phys_addr at, std::uint32_t capacity) : memory_{&memory}, at_{at}, capacity_{capacity} {}
+
+    /// Two pages at least, on a page. The region may be all of memory: nobody asks for its size.
+    static bool has_room(phys_range region)
+    {
+        return is_aligned(region.first(), header_size) &&
+            region.last() - region.first() >= header_size + header_size - byte_count::of(1);
+    }
+    /// A whole number of words, and so little that no sum of two offsets wraps. Precondition: `has_room(region)`.
+    static std::uint32_t largest_ring(phys_range region)
+    {
+        const std::uint64_t all_but_one = (region.last() - region.first() - header_size).raw();
+        return all_but_one >= most_capacity ? most_capacity : static_cast<std::uint32_t>(all_but_one + 1) & ~7u;
+    }
+    /// Serials wrap, so the later of two is the one that the other reaches by counting less than half around.
+    static constexpr bool is_later(std::uint32_t a, std::uint32_t b) { return static_cast<std::int32_t>(a - b) > 0; }
 
     static std::uint32_t checksum(const log_header& h)
     {

@@ -236,9 +236,10 @@ inline result<std::size_t> make_multiboot_info(const region_map& map, std::span<
     info.mmap_length = static_cast<std::uint32_t>(map_size);
     for (const region& r : map.regions()) {
         const std::uint64_t base = r.range.first().raw();
-        const std::uint64_t length = r.range.last().raw() - base + 1;
-        if (length == 0)
+        const std::uint64_t all_but_one = r.range.last().raw() - base;
+        if (all_but_one == ~std::uint64_t{0})
             return reject(fault_code::bad_range, base);
+        const std::uint64_t length = all_but_one + 1;
         put(bytes_of(multiboot_memory{sizeof(multiboot_memory) - 4, static_cast<std::uint32_t>(base),
             static_cast<std::uint32_t>(base >> 32), static_cast<std::uint32_t>(length),
             static_cast<std::uint32_t>(length >> 32), multiboot_type(r.kind)}));

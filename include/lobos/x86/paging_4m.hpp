@@ -41,7 +41,8 @@ struct paging_4m {
     static constexpr unsigned levels = 2;
     static constexpr byte_count table_size = byte_count::of(4096);
     static constexpr byte_count granule = byte_count::of(4u << 20);
-    static constexpr virt_range reach = virt_range::between(virt_addr::at(0), virt_addr::at(0xffff'ffff));
+    static constexpr unsigned largest_new_leaf = 1;
+    static constexpr virt_range reach[] = {virt_range::between(virt_addr::at(0), virt_addr::at(0xffff'ffff))};
     static constexpr phys_range physical_reach = phys_range::between(phys_addr::at(0), phys_addr::at(0xffff'ffff));
 
     template <unsigned Level> static constexpr unsigned shift = Level == 0 ? 12 : 22;

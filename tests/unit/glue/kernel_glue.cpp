@@ -16,6 +16,7 @@ enum requirement : unsigned {
     memory_generation,
     memory,
     allocate_page,
+    allocate_page_at,
     virtual_address,
     allocate_workspace,
     free_page,
@@ -44,6 +45,8 @@ template <unsigned Missing, unsigned Wrong = all> struct model : has_port<Missin
         requires(Missing != requirement::memory);
     type<requirement::allocate_page, std::optional<phys_addr>> allocate_page()
         requires(Missing != requirement::allocate_page);
+    type<requirement::allocate_page_at, bool> allocate_page_at(phys_addr)
+        requires(Missing != requirement::allocate_page_at);
     void free_page(phys_addr) noexcept(Wrong != requirement::free_page)
         requires(Missing != requirement::free_page);
     type<requirement::virtual_address, std::optional<virt_addr>> virtual_address(phys_addr)
@@ -96,5 +99,5 @@ static_assert(!kernel_glue<page_by_integer> && !kernel_glue<map_to_change> && !k
 
 TEST_CASE("there are as many requirements as the comment of the concept says", "[glue][kernel_glue]")
 {
-    CHECK(static_cast<unsigned>(all) == 11);
+    CHECK(static_cast<unsigned>(all) == 12);
 }

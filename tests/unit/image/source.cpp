@@ -69,3 +69,30 @@ TEST_CASE("a value is read across extents")
     CHECK(read_value(file, 5, value));
     CHECK_FALSE(read_value(file, 6, value));
 }
+
+TEST_CASE("holes read as zeros, and reads may come in any order")
+{
+    byte_memory memory{0x300};
+    memory.write(0x100_pa, patterned(8));
+    memory.write(0x200_pa, patterned(16));
+    const std::vector<extent> extents{
+        {0x100_pa, 8_bytes}, extent::zeros(5_bytes), {0x200_pa, 16_bytes}, extent::zeros(3_bytes)};
+    const staged_file file{memory, extents};
+    REQUIRE(file.size() == 32_bytes);
+    bytes wanted = patterned(8);
+    wanted.resize(13, std::byte{0});
+    for (const std::byte b : patterned(16))
+        wanted.push_back(b);
+    wanted.resize(32, std::byte{0});
+    for (const std::size_t offset : {0u, 30u, 7u, 9u, 8u, 13u, 0u, 31u, 12u}) {
+        CAPTURE(offset);
+        for (std::size_t size = 0; size <= 32 - offset; ++size) {
+            bytes out(size, std::byte{0xee});
+            REQUIRE(file.read(offset, out));
+            CHECK(std::equal(out.begin(), out.end(), wanted.begin() + static_cast<std::ptrdiff_t>(offset)));
+        }
+    }
+    static_assert(extent::zeros(4_bytes).is_zeros() && extent::zeros(4_bytes).is_sound());
+    static_assert(!extent{phys_addr::at(~0ull - 3), 4_bytes}.is_sound());
+    static_assert(extent{phys_addr::at(~0ull - 4), 4_bytes}.is_sound());
+}

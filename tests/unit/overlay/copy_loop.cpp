@@ -19,7 +19,7 @@ constexpr std::uint32_t bits(std::uint32_t first, std::uint32_t count)
 }
 
 /// `Size` bytes from address `Base`, cheap enough for millions of cases. Knows which byte was loaded and stored, and
-/// which was stored twice. The skip ranges lie elsewhere.
+/// which was stored twice. The skip ranges lie elsewhere. Strict: it has only aligned words.
 template <class Address, class Word, std::uint32_t Size, Address Base> struct arena {
     static_assert(Size <= 32 && Base % sizeof(Word) == 0);
     using address = Address;
@@ -83,9 +83,70 @@ template <class Address, class Word, std::uint32_t Size, Address Base> struct ar
     std::uint64_t clock() { throw std::logic_error{"arena: a step reads the clock"}; }
 };
 
+/// The same with a mover of blocks, each of which it loads whole before it stores it. It takes a source that lies
+/// `SourceAlignment`s from its destination, and holds the loop to what the concept promises.
+template <class Arena, std::uint32_t Block, std::uint32_t SourceAlignment> struct block_arena : Arena {
+    using address = Arena::address;
+    static constexpr address block = Block;
+    static constexpr address source_alignment = SourceAlignment;
+    unsigned block_calls = 0;
+    unsigned bytes_stored = 0;
+    bool fenced = true;
+
+    void reset()
+    {
+        Arena::reset();
+        block_calls = bytes_stored = 0;
+    }
+    void check(address destination, address count)
+    {
+        if (count == 0 || count % Block != 0 || destination % Block != 0)
+            throw std::logic_error{"block_arena: not whole blocks"};
+        ++block_calls;
+        fenced = false;
+    }
+    void copy(address destination, address source, address count, bool from_the_end)
+    {
+        check(destination, count);
+        const address distance = destination - source;
+        if (distance % SourceAlignment != 0)
+            throw std::logic_error{"block_arena: a source that it does not take"};
+        if (distance != 0 && (from_the_end ? address{0} - distance : distance) < count)
+            throw std::logic_error{"block_arena: from the wrong end"};
+        for (address i = 0; i < count; i += Block) {
+            const address at = from_the_end ? count - Block - i : i;
+            std::array<std::uint8_t, Block> held{};
+            for (std::uint32_t k = 0; k < Block; ++k)
+                held[k] = this->template get<std::uint8_t>(source + at + k);
+            for (std::uint32_t k = 0; k < Block; ++k)
+                this->template put<std::uint8_t>(destination + at + k, held[k]);
+        }
+    }
+    void store_zeros(address destination, address count)
+    {
+        check(destination, count);
+        for (address i = 0; i < count; ++i)
+            this->template put<std::uint8_t>(destination + i, 0);
+    }
+    void store_byte(address at, std::uint8_t value)
+    {
+        Arena::store_byte(at, value);
+        ++bytes_stored;
+        fenced = false;
+    }
+    void fence() { fenced = true; }
+};
+
 using arena_32 = arena<std::uint32_t, std::uint32_t, 32, 0>;
 using arena_32_top = arena<std::uint32_t, std::uint32_t, 32, 0xffff'ffe0>; // ends with the last address
 using arena_64 = arena<std::uint64_t, std::uint64_t, 32, 0x1'0000'0000>;
+using blocks_1 = block_arena<arena_32_top, 1, 1>;
+using blocks_2 = block_arena<arena_32_top, 2, 1>;
+using blocks_8 = block_arena<arena_32_top, 8, 1>;
+using blocks_16 = block_arena<arena_64, 16, 1>;
+using blocks_8_half = block_arena<arena_64, 8, 4>;
+using blocks_8_strict = block_arena<arena_32, 8, 8>;
+static_assert(overlay::block_memory<blocks_16> && !overlay::block_memory<arena_64>);
 
 constexpr std::uint32_t fills = ~std::uint32_t{0}; // for `source`
 
@@ -119,6 +180,9 @@ template <class M> void step(M& memory, std::uint32_t destination, std::uint32_t
     const address from = source == fills ? static_cast<address>(overlay_step::zeros) : M::base + source;
     overlay::run_step(memory, static_cast<address>(M::base + destination), from, static_cast<address>(size),
         source == fills, M::table, static_cast<address>(memory.skip_count));
+    if constexpr (overlay::block_memory<M>)
+        if (!memory.fenced)
+            throw std::logic_error{"a step ends without a fence"};
 }
 
 /// The skip list that spares exactly the bytes of `spared`.
@@ -167,30 +231,27 @@ constexpr std::size_t skip_copies_in_32 = copies_in_32 * (32 * 33 / 2 + 1);
 
 } // namespace
 
-TEMPLATE_TEST_CASE("move is memmove", "[overlay]", arena_32, arena_32_top, arena_64)
+TEMPLATE_TEST_CASE("a step is memmove", "[overlay]", arena_32, arena_32_top, arena_64, blocks_1, blocks_2, blocks_8,
+    blocks_16, blocks_8_half, blocks_8_strict)
 {
     TestType memory;
-    using address = TestType::address;
     for (std::uint32_t size = 0; size <= 32; ++size)
         for (std::uint32_t source = 0; source + size <= 32; ++source)
             for (std::uint32_t destination = 0; destination + size <= 32; ++destination) {
-                memory.reset();
-                overlay::move(memory, static_cast<address>(TestType::base + destination),
-                    static_cast<address>(TestType::base + source), static_cast<address>(size));
+                step(memory, destination, source, size);
                 CAPTURE(source, destination, size);
                 if (!moved(memory, destination, source, size, 0))
                     FAIL("not what memmove does");
             }
 }
 
-TEMPLATE_TEST_CASE("fill stores zeros", "[overlay]", arena_32, arena_32_top, arena_64)
+TEMPLATE_TEST_CASE("a step that fills stores zeros", "[overlay]", arena_32, arena_32_top, arena_64, blocks_1, blocks_2,
+    blocks_8, blocks_16, blocks_8_half, blocks_8_strict)
 {
     TestType memory;
-    using address = TestType::address;
     for (std::uint32_t size = 0; size <= 32; ++size)
         for (std::uint32_t destination = 0; destination + size <= 32; ++destination) {
-            memory.reset();
-            overlay::fill(memory, static_cast<address>(TestType::base + destination), static_cast<address>(size));
+            step(memory, destination, fills, size);
             CAPTURE(destination, size);
             if (!moved(memory, destination, fills, size, 0))
                 FAIL("not zeros");
@@ -218,14 +279,52 @@ TEMPLATE_TEST_CASE("what can go in words goes in words", "[overlay]", arena_32, 
     CHECK(memory.accesses == 0);
 }
 
-TEMPLATE_TEST_CASE("every skip-copy in 32 bytes", "[overlay][exhaustive]", arena_32, arena_32_top, arena_64)
+TEMPLATE_TEST_CASE(
+    "what can go in blocks goes in blocks", "[overlay]", blocks_2, blocks_8, blocks_8_half, blocks_8_strict)
+{
+    constexpr auto block = static_cast<std::uint32_t>(TestType::block);
+    constexpr auto alignment = static_cast<std::uint32_t>(TestType::source_alignment);
+    TestType memory;
+    const auto check = [&](unsigned calls, unsigned bytes) {
+        CHECK(memory.block_calls == calls);
+        CHECK(memory.bytes_stored == bytes);
+    };
+    step(memory, 0, 16, 16);
+    check(1, 0);
+    step(memory, 16, 0, 16);
+    check(1, 0);
+    step(memory, 0, fills, 32);
+    check(1, 0);
+    step(memory, 1, fills, 30); // bytes up to the first boundary, and from the last
+    check(1, 2 * (block - 1));
+    step(memory, block - 1, 2 * block - 1, block + 1); // the first byte, then a block; down over itself
+    check(1, 1);
+    step(memory, 2 * block - 1, block - 1, block + 1); // up over itself: the same, the block first
+    check(1, 1);
+    const bool takes = 4 % alignment == 0;
+    step(memory, 0, 4, 3 * block);
+    check(takes ? 1 : 0, takes ? 0 : 3 * block);
+    step(memory, 4, 0, 3 * block); // if it takes that, the first and the last half of a block remain
+    check(takes ? 1 : 0, takes ? (block == 8 ? block : 0) : 3 * block);
+    step(memory, 0, 1, 2 * block); // off by an odd number
+    check(alignment == 1 ? 1 : 0, alignment == 1 ? 0 : 2 * block);
+    step(memory, 0, 32 - block, block - 1); // less than a block
+    check(0, block - 1);
+    step(memory, 3, 3, 0);
+    check(0, 0);
+}
+
+TEMPLATE_TEST_CASE("every skip-copy in 32 bytes", "[overlay][exhaustive]", arena_32, arena_32_top, arena_64, blocks_1,
+    blocks_2, blocks_8, blocks_16, blocks_8_half, blocks_8_strict)
 {
     CHECK(every_skip_copy<TestType>() == skip_copies_in_32);
 }
 
 TEMPLATE_TEST_CASE("every set of skipped bytes in 12", "[overlay][exhaustive]",
     (arena<std::uint32_t, std::uint32_t, 12, 0>), (arena<std::uint32_t, std::uint32_t, 12, 0xffff'fff4>),
-    (arena<std::uint64_t, std::uint32_t, 12, 0x100>))
+    (arena<std::uint64_t, std::uint32_t, 12, 0x100>), (block_arena<arena<std::uint32_t, std::uint32_t, 12, 0>, 1, 1>),
+    (block_arena<arena<std::uint32_t, std::uint32_t, 12, 0xffff'fff4>, 4, 1>),
+    (block_arena<arena<std::uint64_t, std::uint32_t, 12, 0x100>, 4, 2>))
 {
     TestType memory;
     for (std::uint32_t spared = 0; spared < 1u << 12; ++spared) {

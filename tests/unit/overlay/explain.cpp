@@ -78,6 +78,7 @@ segment 0x00405000 - 0x00406fff  kernel, zero
 segment 0x00407000 - 0x00407fff  kernel, scratch
 segment 0x00500000 - 0x00500fff  module, kept
 segment 0x00406000 - 0x00406fff  kernel, padding
+safe    0x00406000 - 0x00406fff  log
 safe    0x00c00000 - 0x00c00fff  overlay code
 safe    0x00c01000 - 0x00c01fff  stack
 safe    0x00c02000 - 0x00c02fff  descriptor table
@@ -86,7 +87,6 @@ safe    0x00c08000 - 0x00c09fff  page table
 safe    0x00c0a000 - 0x00c0afff  boot parameters
 safe    0x01000000 - 0x01000fff  bounce page
 safe    0x01400000 - 0x01400fff  log
-safe    0x00406000 - 0x00406fff  log
 steps 6, cycles 1, bytes copied 16384, zeroed 4096, bounced 4096, skipped 4096, in place 4096
 tables at 0x00c08000, 2 pages
 entry 0x00400020, paging off

@@ -14,8 +14,7 @@ template <class Paging> std::string difference(table_world<Paging>& world, std::
     const manual_walk expected = world.look(v);
     const auto found = world.ask(v);
     switch (expected.what) {
-    case manual_walk::absent:
-        return fault_of(found) == fault{fault_code::not_mapped, stage::mapping, v} ? "" : "absent";
+    case manual_walk::absent: return fault_of(found) == fault_at<Paging>(fault_code::not_mapped, v) ? "" : "absent";
     case manual_walk::reserved:
         return fault_of(found) == fault{fault_code::bad_page_table, stage::mapping, expected.entry_at} ? ""
                                                                                                        : "reserved";
@@ -27,7 +26,10 @@ template <class Paging> std::string difference(table_world<Paging>& world, std::
         return "physical";
     if ((found->rights == lobos::access::read_write) != expected.writable)
         return "rights";
-    const auto page = virt_range::of(virt_addr::at(v - v % expected.page_size), byte_count::of(expected.page_size));
+    if (found->executable != expected.executable)
+        return "executable";
+    const auto page = virt_range::of(
+        virt_addr::at(manual<Paging>::address_of(v - v % expected.page_size)), byte_count::of(expected.page_size));
     if (found->page != page)
         return "page";
     if (found->level != expected.level)
@@ -41,7 +43,7 @@ TEMPLATE_LIST_TEST_CASE(
     "a page is found on each level, from its first byte to its last", "[paging][walk]", paging_modes)
 {
     using mode = manual<TestType>;
-    for (unsigned level = 0; level < mode::levels; ++level) {
+    for (unsigned level = 0; level < mode::page_levels; ++level) {
         const std::uint64_t size = mode::span[level];
         const std::uint64_t top = (std::uint64_t{1} << mode::address_bits) - size;
         for (const std::uint64_t v : {std::uint64_t{0}, 3 * size, top}) {
@@ -53,14 +55,15 @@ TEMPLATE_LIST_TEST_CASE(
                 REQUIRE(fault_of(found) == no_fault);
                 CHECK(found->physical == phys_addr::at(7 * size + in));
                 CHECK(found->rights == lobos::access::read_write);
-                CHECK(found->page == virt_range::of(virt_addr::at(v), byte_count::of(size)));
+                CHECK(found->executable);
+                CHECK(found->page == virt_range::of(virt_addr::at(mode::address_of(v)), byte_count::of(size)));
                 CHECK(found->level == level);
                 CHECK(found->leaf == world.look(v).entry);
             }
             if (v != 0)
-                CHECK(fault_of(world.ask(v - 1)) == fault{fault_code::not_mapped, stage::mapping, v - 1});
+                CHECK(fault_of(world.ask(v - 1)) == fault_at<TestType>(fault_code::not_mapped, v - 1));
             if (v != top)
-                CHECK(fault_of(world.ask(v + size)) == fault{fault_code::not_mapped, stage::mapping, v + size});
+                CHECK(fault_of(world.ask(v + size)) == fault_at<TestType>(fault_code::not_mapped, v + size));
         }
     }
 }
@@ -84,6 +87,25 @@ TEMPLATE_LIST_TEST_CASE("all levels have to permit a write", "[paging][walk]", p
     }
 }
 
+TEMPLATE_LIST_TEST_CASE("all levels have to let instructions be fetched", "[paging][walk]", paging_modes)
+{
+    using mode = manual<TestType>;
+    for (unsigned forbidden = 0; forbidden < 1u << mode::levels; ++forbidden) {
+        table_world<TestType> world;
+        std::uint64_t table = world.root;
+        for (unsigned level = mode::levels - 1; level > 0; --level) {
+            const std::uint64_t next = world.new_table();
+            world.put(table, level, 0, next | mode::present | (forbidden >> level & 1 ? mode::no_execute : 0));
+            table = next;
+        }
+        world.put(table, 0, 0, mode::present | (forbidden & 1 ? mode::no_execute : 0));
+        CAPTURE(forbidden);
+        const auto found = world.ask(0);
+        REQUIRE(found);
+        CHECK(found->executable == (forbidden == 0 || mode::no_execute == 0));
+    }
+}
+
 TEMPLATE_LIST_TEST_CASE("an absent entry says nothing, whatever its other bits", "[paging][walk]", paging_modes)
 {
     using mode = manual<TestType>;
@@ -92,7 +114,7 @@ TEMPLATE_LIST_TEST_CASE("an absent entry says nothing, whatever its other bits",
         const std::uint64_t v = mode::span[level];
         world.put(world.table_for(level, v), level, v, ~std::uint64_t{mode::present});
         CAPTURE(level);
-        CHECK(fault_of(world.ask(v + 1)) == fault{fault_code::not_mapped, stage::mapping, v + 1});
+        CHECK(fault_of(world.ask(v + 1)) == fault_at<TestType>(fault_code::not_mapped, v + 1));
     }
 }
 
@@ -101,12 +123,13 @@ TEMPLATE_LIST_TEST_CASE("each reserved bit is a fault, at the entry that has it"
     using mode = manual<TestType>;
     unsigned tried = 0;
     for (unsigned level = 0; level < mode::levels; ++level)
-        for (unsigned bit = 0; bit < mode::address_bits; ++bit) {
+        for (unsigned bit = 0; bit < 64; ++bit) {
             if ((mode::reserved[level] >> bit & 1) == 0)
                 continue;
             table_world<TestType> world;
             const std::uint64_t v = mode::span[level] * 2;
-            world.map(level, v, mode::span[level], std::uint64_t{1} << bit);
+            const std::uint64_t place = level < mode::page_levels ? mode::span[level] : world.new_table();
+            world.map(level, v, place, std::uint64_t{1} << bit);
             CAPTURE(level, bit);
             const manual_walk expected = world.look(v);
             REQUIRE(expected.what == manual_walk::reserved);
@@ -119,8 +142,11 @@ TEMPLATE_LIST_TEST_CASE("each reserved bit is a fault, at the entry that has it"
 TEMPLATE_LIST_TEST_CASE(
     "past the reach of the mode nothing is mapped and nothing is read", "[paging][walk]", paging_modes)
 {
+    using mode = manual<TestType>;
     byte_memory none{0};
-    for (const std::uint64_t v : {std::uint64_t{1} << manual<TestType>::address_bits, ~std::uint64_t{0}}) {
+    const std::uint64_t end = std::uint64_t{1} << mode::address_bits;
+    const std::uint64_t past = mode::first_hole == end ? ~std::uint64_t{0} : mode::address_of(mode::first_hole) - 1;
+    for (const std::uint64_t v : {end, std::uint64_t{mode::first_hole}, past}) {
         const auto found = walk<TestType>(none, 0_pa, virt_addr::at(v));
         CHECK(fault_of(found) == fault{fault_code::not_mapped, stage::mapping, v});
     }
@@ -144,21 +170,26 @@ TEMPLATE_LIST_TEST_CASE("a walk is the manual's, over tables made by chance", "[
             for (unsigned t = 0; t < (level + 1 == mode::levels ? 1 : 4); ++t)
                 for (std::uint64_t i = 0; i < mode::table_size / sizeof(typename TestType::word); ++i) {
                     const std::uint64_t any = random();
-                    std::uint64_t bits = any;
-                    if (level > 0 && any >> 40 & 1)
-                        bits = tables[level - 1][any >> 41 & 3] |
+                    const std::uint64_t chances = random();
+                    const bool page = level < mode::page_levels && (level == 0 || chances & 1);
+                    std::uint64_t bits = any | mode::page[level];
+                    if (!page)
+                        bits = tables[level - 1][chances >> 1 & 3] |
                             (any & (mode::table_noted | mode::writable | mode::present));
-                    else if (level > 0)
-                        bits |= mode::page[level]; // any other target would lie outside of memory
-                    if (any >> 44 & 3)
+                    if (level >= mode::page_levels)
+                        bits |= any & mode::reserved[level];
+                    if (chances >> 4 & 3)
                         bits |= mode::present;
-                    if (any >> 48 & 3)
+                    if (chances >> 8 & 3 && (page || level >= mode::page_levels))
                         bits &= ~mode::reserved[level];
                     world.put(tables[level][t], level, i * mode::span[level], bits);
                 }
         std::string first;
-        const std::uint64_t all = std::uint64_t{1} << mode::address_bits;
-        for (std::uint64_t v = 0; v < all && first.empty(); v += mode::smallest_page) {
+        // Every page, or as many at random.
+        const std::uint64_t pages = (std::uint64_t{1} << mode::address_bits) / mode::smallest_page;
+        const std::uint64_t looks = std::min<std::uint64_t>(pages, 1u << 17);
+        for (std::uint64_t n = 0; n < looks && first.empty(); ++n) {
+            const std::uint64_t v = (pages == looks ? n : random() % pages) * mode::smallest_page;
             first = difference(world, v);
             if (first.empty())
                 first = difference(world, v + random() % mode::smallest_page);

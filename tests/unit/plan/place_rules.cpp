@@ -65,12 +65,18 @@ TEST_CASE("rule 1: destinations are disjoint", "[plan][rules]")
 TEST_CASE("rule 2: safe regions are disjoint", "[plan][rules]")
 {
     sound_plan p;
-    p.safe.push_back({phys_range::of(last_of(sound_plan::stack), 1_bytes), safe_role::parameters});
+    const auto sound = p.safe;
+    p.add_safe({phys_range::of(last_of(sound_plan::stack), 1_bytes), safe_role::parameters});
     CHECK(rule_2(p) == refused(safe_regions_overlap, last_of(sound_plan::stack)));
-    p.safe.back() = {phys_range::of(sound_plan::frame + 4_KiB, 1_bytes), safe_role::parameters};
+    p.safe = sound;
+    p.add_safe({phys_range::of(sound_plan::frame + 4_KiB, 1_bytes), safe_role::parameters});
     CHECK(rule_2(p) == no_fault);
-    p.safe.back() = p.safe.front();
-    CHECK(rule_2(p) == refused(safe_regions_overlap, sound_plan::code));
+    p.safe = sound;
+    p.add_safe(sound.front());
+    CHECK(rule_2(p) == refused(safe_regions_overlap, sound.front().range.first()));
+    p.safe = sound; // disjoint, and not in order: what lies between them would not be found
+    std::swap(p.safe[sound_plan::s_frame], p.safe[sound_plan::s_bounce]);
+    CHECK(rule_2(p) == refused(safe_regions_overlap, sound_plan::plan_pages));
 }
 
 TEST_CASE("rule 2: no destination lies in a safe region, but in padding", "[plan][rules]")

@@ -93,6 +93,18 @@ TEST_CASE("a chain longer than it may be ends with a fault", "[plan]")
     CHECK(chain{0, 1}.visit(0));
 }
 
+TEST_CASE("a page that leaves the address space is not read", "[plan]")
+{
+    for (const std::uint64_t page : {~0ull - 1, ~0ull - 8, ~0ull - 4094}) {
+        chain c{3, 1};
+        store(c.memory, phys_addr::at(pages[1]), page);
+        CHECK(fault_of(c.visit(3)) == bad(page));
+        CHECK(c.seen.size() == 2);
+        c.first = page;
+        CHECK(fault_of(c.visit(3)) == bad(page));
+    }
+}
+
 TEST_CASE("the visitor's fault ends the visit", "[plan]")
 {
     chain c{5, 2};

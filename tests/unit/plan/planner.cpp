@@ -150,7 +150,7 @@ TEST_CASE("a chain goes from its free end, whichever way it runs", "[plan][plann
 TEST_CASE("two pages change places through the bounce page", "[plan][planner]")
 {
     const auto p = planned{}.copy(0x1000, 0x2000, {piece(0x2000, 0x1000), piece(0x1000, 0x1000)}).make();
-    check_steps(p, {{bounce.raw(), 0x1000, 0x1000}, {0x1000, 0x2000, 0x1000}, {0x2000, bounce.raw(), 0x1000}});
+    check_steps(p, {{bounce.raw(), 0x2000, 0x1000}, {0x2000, 0x1000, 0x1000}, {0x1000, bounce.raw(), 0x1000}});
     CHECK(p.cost->cycles == 1);
     CHECK(p.cost->bounced == 0x1000_bytes);
     CHECK(p.cost->copied == 0x2000_bytes);
@@ -209,7 +209,15 @@ TEST_CASE("unequal runs that wait for each other are cut", "[plan][planner]")
         planned{}.copy(0x1000, 0x1000, {piece(0x8100, 0x1000)}).copy(0x8000, 0x1000, {piece(0x0f00, 0x1000)}).make();
     check(crossed);
     CHECK(crossed.cost->cycles == 1);
-    CHECK(crossed.cost->bounced.raw() == 0xf00);
+    CHECK(crossed.cost->steps == 3); // the smaller one goes through the bounce page whole
+    CHECK(crossed.cost->bounced == 0x1000_bytes);
+
+    // However long the other: bytes that turn by less than a page do not become as many steps.
+    const auto turned_by_bytes =
+        planned{}.copy(0x1000, 0x10'0000, {piece(0x1123, 0xf'fedd), piece(0x1000, 0x123)}).make();
+    check(turned_by_bytes);
+    CHECK(turned_by_bytes.cost->steps == 3);
+    CHECK(turned_by_bytes.cost->bounced.raw() == 0x123);
 }
 
 TEST_CASE("a run that overlaps itself is one step, up and down", "[plan][planner]")
@@ -242,12 +250,25 @@ TEST_CASE("extents that follow each other are one run, across one of no size too
     check_steps(
         planned{}
             .copy(0x1000, 0x300, {piece(0x8000, 0x100), piece(0, 0), piece(0x8100, 0x100), piece(0x8200, 0x100)})
-            .make(1, 1),
+            .make(2, 1),
         {{0x1000, 0x8000, 0x300}});
     // Of two segments they are two: the destinations need not follow each other, and the roles differ.
     CHECK(
         planned{}.copy(0x1000, 0x100, {piece(0x8000, 0x100)}).copy(0x1100, 1, {piece(0x8100, 1)}).make().steps.size() ==
         2);
+}
+
+TEST_CASE("holes of a file are filled, and what lies behind one is copied", "[plan][planner]")
+{
+    // Zeros stand for the last address, and 0x101 bytes further is 0x100: that is where the copy comes from.
+    check_steps(planned{}.copy(0x1000, 0x301, {extent::zeros(byte_count::of(0x101)), piece(0x100, 0x200)}).make(),
+        {{0x1000, zeros, 0x101}, {0x1101, 0x100, 0x200}});
+    check_steps(planned{}
+                    .copy(0x1000, 0x30,
+                        {piece(0x8000, 0x10), extent::zeros(byte_count::of(8)), extent::zeros(byte_count::of(8)),
+                            piece(0x8020, 0x10)})
+                    .make(),
+        {{0x1000, 0x8000, 0x10}, {0x1010, zeros, 0x10}, {0x1020, 0x8020, 0x10}});
 }
 
 TEST_CASE("a source may be read twice", "[plan][planner]")
@@ -278,19 +299,26 @@ TEST_CASE("too little room for runs or steps is said with how much", "[plan][pla
         .other(0x5000, 0x10, content::zero);
     for (std::size_t room = 0; room < 4; ++room)
         CHECK(fault_of(p.make(room).cost) == fault{fault_code::no_space, stage::planning, 4});
-    for (std::size_t room = 0; room < 5; ++room)
-        CHECK(fault_of(p.make(4, room).cost) == fault{fault_code::no_space, stage::planning, 5});
-    check(p.make(4, 5));
+    for (std::size_t room = 4; room < 8; ++room) // a note for each segment, and one for each run
+        CHECK(fault_of(p.make(room).cost) == fault{fault_code::no_space, stage::planning, 8});
+    for (std::size_t room = 0; room < 4; ++room)
+        CHECK(fault_of(p.make(8, room).cost) == fault{fault_code::no_space, stage::planning, 4});
+    CHECK(fault_of(p.make(8, 4).cost) == fault{fault_code::no_space, stage::planning, 5}); // and one for the circle
+    check(p.make(8, 5));
 
-    // Two runs that turn three bytes by one: the longer one has to be cut once.
+    // Two runs that turn three pages by a page and a half: the longer one has to be cut.
     planned turned;
-    turned.copy(0x1000, 3, {piece(0x1001, 2), piece(0x1000, 1)});
-    CHECK(fault_of(turned.make(2).cost) == fault{fault_code::no_space, stage::planning, 3});
+    turned.copy(0x1000, 0x3000, {piece(0x2800, 0x1800), piece(0x1000, 0x1800)});
     check(turned.make(3));
+    planned cut;
+    cut.copy(0x1000, 0x6000, {piece(0x3000, 0x4000), piece(0x1000, 0x2000)});
+    CHECK(fault_of(cut.make(3).cost) == fault{fault_code::no_space, stage::planning, 4});
+    check(cut.make(4));
 
-    // What lies in place needs room too, while it is found out.
+    // What lies in place needs no room but its segment's.
     CHECK(fault_of(planned{}.copy(0x1000, 1, {piece(0x1000, 1)}).make(0).cost) ==
         fault{fault_code::no_space, stage::planning, 1});
+    check(planned{}.copy(0x1000, 1, {piece(0x1000, 1)}).make(1, 0));
 }
 
 TEST_CASE("who comes back with as much room as was asked for comes to an end", "[plan][planner]")
@@ -361,7 +389,7 @@ TEST_CASE("the ends of the address space", "[plan][planner]")
 TEST_CASE("a file that wraps or ends with the last byte of the address space is refused", "[plan][planner]")
 {
     const auto bad = [](std::uint64_t at) { return fault{fault_code::bad_range, stage::planning, at}; };
-    CHECK(fault_of(planned{}.copy(0, 1, {piece(top, 1)}).make().cost) == bad(top));
+    CHECK(fault_of(planned{}.copy(0, 2, {piece(top - 1, 2)}).make().cost) == bad(top - 1));
     CHECK(fault_of(planned{}.copy(0, 0x10, {piece(top - 0xf, 0x10)}).make().cost) == bad(top - 0xf));
     CHECK(fault_of(planned{}.copy(0, 0x10, {piece(top - 0x10, 0x12)}).make().cost) == bad(top - 0x10));
     CHECK(fault_of(planned{}.copy(0x1000, 0x10, {piece(0x2000, top)}).make().cost) == bad(0x2000));

@@ -156,12 +156,26 @@ TEST_CASE("rule 3: each byte comes from where its file has it", "[plan][rules]")
         p.steps[1].source += 1;
         CHECK(rule_3(p) == refused(step_wrong_source, 0x0040'4321));
     }
-    SECTION("what means zeros is no place in a file")
+    SECTION("holes of a file are zeros, and nothing else is")
     {
-        p.image = {{.destination = phys_range::of(sound_plan::kernel, 1_bytes), .file = p.file}};
-        p.file[0] = {phys_addr::at(top), 1_bytes};
-        p.steps = {{0x0040'0000, overlay_step::zeros, 1}};
+        p.file = {{0x0080'0000_pa, 0x10_bytes}, extent::zeros(0x10_bytes), {0x0080'0020_pa, 0x10_bytes}};
+        p.image = {{.destination = phys_range::of(sound_plan::kernel, 0x30_bytes), .file = p.file}};
+        const std::vector<overlay_step> right{{0x0040'0000, 0x0080'0000, 0x10},
+            {0x0040'0010, overlay_step::zeros, 0x10}, {0x0040'0020, 0x0080'0020, 0x10}};
+        p.steps = right;
+        CHECK(rule_3(p) == no_fault);
+        p.steps[1].source = 0x0080'0010;
+        CHECK(rule_3(p) == refused(step_wrong_source, 0x0040'0010));
+        p.steps = right;
+        p.steps[2].source = overlay_step::zeros;
+        CHECK(rule_3(p) == refused(step_wrong_source, 0x0040'0020));
+        p.steps = {right[0], right[2]};
+        CHECK(rule_3(p) == refused(image_not_covered, 0x0040'0010));
+        p.steps = {{0x0040'0000, 0x0080'0000, 0x30}}; // the hole is not what lies behind the bytes before it
         CHECK(rule_3(p) == refused(step_wrong_source, 0x0040'0000));
+    }
+    SECTION("what means zeros is no place in memory")
+    {
         p.image = {{.destination = phys_range::of(phys_addr::at(top), 1_bytes), .what = content::zero}};
         p.steps = {};
         p.lay_out();

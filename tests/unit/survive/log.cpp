@@ -566,3 +566,33 @@ TEST_CASE("the overlay's trail does not disturb the log", "[survive][log]")
     CHECK(load<breadcrumb>(memory, log.trail()).ended == ~0ull);
     CHECK(reopened(memory) == reading{{"text", "more"}});
 }
+
+TEST_CASE("a surviving region may be all of memory", "[survive][log]")
+{
+    const auto all = phys_range::between(0_pa, phys_addr::at(~0ull));
+    region_memory memory{phys_range::of(0_pa, 8_KiB)};
+    log_type log = created(memory);
+    log.append("here");
+    const memory_map map{{all, region_kind::surviving}};
+    const auto found = log_type::find(memory, map.map);
+    REQUIRE(found);
+    CHECK(found->memory_range() == memory.range);
+    CHECK(read(*found) == reading{{"here"}});
+    const auto made = log_type::create(memory, all);
+    REQUIRE(made);
+    CHECK(made->memory_range() == phys_range::of(0_pa, 1_GiB + 4_KiB));
+}
+
+TEST_CASE("a ring so long that offsets in it would wrap is refused", "[survive][log]")
+{
+    region_memory memory;
+    created(memory);
+    const auto region = phys_range::of(place, 8_GiB);
+    for (const std::uint64_t capacity : {1ull << 30, (1ull << 30) + 8, 0xffff'fff8ull}) {
+        raw_log raw{memory};
+        raw.put(raw_log::capacity, capacity);
+        raw.seal_header();
+        const auto log = log_type::open(memory, region);
+        CHECK(fault_of(log) == (capacity == 1u << 30 ? no_fault : corrupt(place)));
+    }
+}

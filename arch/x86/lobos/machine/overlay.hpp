@@ -12,18 +12,24 @@
 
 #include <cstdint>
 
-#include <lobos/overlay/copy_loop.hpp>
+#include <lobos/machine/copy.hpp>
 #include <lobos/x86/departure.hpp>
 
 /// In its own section, and untouched by what an embedder's flags would weave into it.
 #if defined(__clang__)
 #define LOBOS_OVERLAY_CODE                                                                                             \
     gnu::section("lobos_overlay"), gnu::used, gnu::no_instrument_function, gnu::no_stack_protector,                    \
-        clang::no_sanitize("all"), clang::no_sanitize("coverage")
+        clang::no_sanitize("all"), clang::no_sanitize("coverage"), clang::minsize
 #else
 #define LOBOS_OVERLAY_CODE                                                                                             \
     gnu::section("lobos_overlay"), gnu::used, gnu::no_instrument_function, gnu::no_stack_protector,                    \
         gnu::no_sanitize("all"), gnu::no_sanitize_coverage, gnu::optimize("Os")
+#endif
+
+/// How the overlay moves memory: one of <lobos/machine/copy.hpp>, or the embedder's own. A macro, because GCC does not
+/// heed the section of a template.
+#ifndef LOBOS_X86_MOVER
+#define LOBOS_X86_MOVER lobos::machine::rep_movs
 #endif
 
 extern "C" {
@@ -35,39 +41,12 @@ extern const std::byte __stop_lobos_overlay[] __attribute__((visibility("hidden"
 
 namespace lobos::machine {
 
-/// Physical memory through the identity mapping. Volatile, so that no compiler turns the loop into a library call.
-struct identity_memory {
-    using address = std::uint32_t;
-    using word = std::uint32_t;
-
-    template <class T>
-    LOBOS_OVERLAY_INLINE static volatile T* pointer(address at)
-    {
-        return reinterpret_cast<volatile T*>(at);
-    }
-    LOBOS_OVERLAY_INLINE word load_word(address at) const { return *pointer<word>(at); }
-    LOBOS_OVERLAY_INLINE std::uint8_t load_byte(address at) const { return *pointer<std::uint8_t>(at); }
-    LOBOS_OVERLAY_INLINE std::uint64_t load_u64(address at) const { return *pointer<std::uint64_t>(at); }
-    LOBOS_OVERLAY_INLINE void store_word(address at, word value) const { *pointer<word>(at) = value; }
-    LOBOS_OVERLAY_INLINE void store_byte(address at, std::uint8_t value) const { *pointer<std::uint8_t>(at) = value; }
-    LOBOS_OVERLAY_INLINE void store_u32(address at, std::uint32_t value) const { *pointer<std::uint32_t>(at) = value; }
-    LOBOS_OVERLAY_INLINE void store_u64(address at, std::uint64_t value) const { *pointer<std::uint64_t>(at) = value; }
-    LOBOS_OVERLAY_INLINE std::uint64_t clock() const
-    {
-        std::uint32_t low = 0;
-        std::uint32_t high = 0;
-        asm volatile("rdtsc" : "=a"(low), "=d"(high));
-        return (std::uint64_t{high} << 32) | low;
-    }
-};
-static_assert(overlay::loop_memory<identity_memory>);
-
 extern "C" {
 
 /// The copy loop. `program` is the identity address of the overlay_program.
 [[LOBOS_OVERLAY_CODE, gnu::cdecl]] inline void lobos_x86_copy(std::uint32_t program)
 {
-    identity_memory memory;
+    identity_memory<LOBOS_X86_MOVER> memory{}; // braces: at -O0 a constructor would be a call
     overlay::run(memory, program);
 }
 

@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: GPL-2.0-or-later OR BSD-2-Clause
+
+#include <lobos/sim/x86_segments.hpp>
+
+#include <tests/catch.hpp>
+
+using namespace lobos;
+using namespace lobos::literals;
+using enum sim::x86_segments::name;
+constexpr auto reading = sim::x86_mmu::intent::read;
+constexpr auto writing = sim::x86_mmu::intent::write;
+constexpr auto executing = sim::x86_mmu::intent::execute;
+
+namespace {
+
+constexpr std::uint64_t flat_code = 0x00cf'9b00'0000'ffff;
+constexpr std::uint64_t flat_data = 0x00cf'9300'0000'ffff;
+
+/// A descriptor table at 0x1000, without paging; code at 0x08, data at 0x10, the one under test at 0x18.
+struct processor {
+    processor() : segments{memory, mmu, record}
+    {
+        memory.add_ram(phys_range::of(0_pa, 64_KiB));
+        put(0, 0);
+        put(1, flat_code);
+        put(2, flat_data);
+    }
+    void put(std::uint32_t i, std::uint64_t word) { store(memory, phys_addr::at(0x1000 + 8 * i), word); }
+    void load(sim::x86_segments::name which, std::uint16_t selector) { segments.load(which, selector, table); }
+
+    /// The exception that `act` ends with; vector 0 for none.
+    template <class Act> static sim::exception_code exception(Act act)
+    {
+        try {
+            act();
+        } catch (const sim::machine_error& e) {
+            REQUIRE(e.code());
+            return *e.code();
+        }
+        return {0, 0};
+    }
+    sim::exception_code loading(sim::x86_segments::name which, std::uint16_t selector)
+    {
+        return exception([&] { load(which, selector); });
+    }
+    unsigned using_it(
+        sim::x86_segments::name which, std::uint32_t offset, std::size_t size, sim::x86_mmu::intent wanted)
+    {
+        return exception([&] { (void)segments.linear(which, offset, size, wanted); }).vector;
+    }
+
+    sim::memory memory;
+    sim::recorder record;
+    sim::x86_mmu mmu{memory, &record};
+    sim::x86_segments segments;
+    sim::x86_descriptor_table table{0x1000, 0x1f};
+};
+
+constexpr unsigned gp = sim::x86_vector::general_protection;
+constexpr unsigned ss_fault = sim::x86_vector::stack_fault;
+constexpr unsigned np = sim::x86_vector::segment_not_present;
+constexpr sim::exception_code none{0, 0};
+
+} // namespace
+
+TEST_CASE("a loaded descriptor stays in force when its table changes, until it is loaded again")
+{
+    processor p;
+    p.load(cs, 0x08);
+    p.load(ds, 0x10);
+    CHECK(p.segments[ds].flat());
+    p.put(2, 0x1240'9356'789a'000f); // base 0x1256'789a, 16 bytes
+    CHECK(p.segments.linear(ds, 0x1234'5678, 4, writing) == 0x1234'5678);
+    p.table.limit = 0;
+    CHECK(p.segments.linear(ds, 0, 4, reading) == 0);
+    CHECK(p.loading(ds, 0x10) == sim::exception_code{gp, 0x10});
+    CHECK(p.segments[ds].flat()); // a load that fails changes nothing
+    p.table.limit = 0x1f;
+    p.load(ds, 0x10);
+    CHECK_FALSE(p.segments[ds].flat());
+    CHECK(p.segments.linear(ds, 4, 4, reading) == 0x1256'789e); // as hardware would: elsewhere
+}
+
+TEST_CASE("limits count, in bytes and pages, upwards and downwards")
+{
+    processor p;
+    p.load(cs, 0x08);
+    p.put(3, 0x0040'9200'0000'000f); // 16 bytes
+    p.load(ds, 0x18);
+    CHECK(p.using_it(ds, 12, 4, reading) == 0);
+    CHECK(p.using_it(ds, 13, 4, reading) == gp);
+    CHECK(p.using_it(ds, 0xffff'fffe, 4, reading) == gp);
+    p.load(ss, 0x18);
+    CHECK(p.using_it(ss, 16, 1, reading) == ss_fault);
+    p.put(3, 0x00c0'9200'0000'0001); // 8 KiB
+    p.load(ds, 0x18);
+    CHECK(p.segments[ds].limit == 0x1fff);
+    p.put(3, 0x00c0'9600'0000'0001); // from 8 KiB up
+    p.load(ds, 0x18);
+    CHECK(p.using_it(ds, 0x1fff, 4, reading) == gp);
+    CHECK(p.using_it(ds, 0x2000, 4, reading) == 0);
+    CHECK(p.using_it(ds, 0xffff'fffc, 4, writing) == 0);
+    CHECK_FALSE(p.segments[ds].flat());
+    p.put(3, 0x0080'9600'0000'0001); // B clear: up to 64 KiB
+    p.load(ds, 0x18);
+    CHECK(p.using_it(ds, 0x1'0000, 1, reading) == gp);
+    CHECK(p.using_it(ds, 0xffff, 1, reading) == 0);
+}
+
+TEST_CASE("rights count: read-only data, code that cannot be read, nothing at all")
+{
+    processor p;
+    p.load(cs, 0x08);
+    CHECK(p.using_it(cs, 0, 4, executing) == 0);
+    CHECK(p.using_it(cs, 0, 4, reading) == 0);
+    CHECK(p.using_it(cs, 0, 4, writing) == gp);
+    p.put(3, 0x00cf'9100'0000'ffff); // read-only data
+    p.load(ds, 0x18);
+    CHECK(p.using_it(ds, 0, 4, reading) == 0);
+    CHECK(p.using_it(ds, 0, 4, writing) == gp);
+    CHECK(p.loading(ss, 0x18) == sim::exception_code{gp, 0x18});
+    p.put(3, 0x00cf'9900'0000'ffff); // execute-only code
+    CHECK(p.loading(ds, 0x18) == sim::exception_code{gp, 0x18});
+    p.load(cs, 0x18);
+    CHECK(p.using_it(cs, 0, 4, reading) == gp);
+    p.load(es, 0); // null
+    CHECK(p.using_it(es, 0, 1, reading) == gp);
+    CHECK(p.using_it(fs, 0, 1, reading) == gp); // never loaded
+}
+
+TEST_CASE("a load is refused as the manual says")
+{
+    processor p;
+    p.load(cs, 0x08);
+    CHECK(p.loading(cs, 0).vector == gp);
+    CHECK(p.loading(ss, 3).vector == gp);
+    CHECK(p.loading(gs, 3) == none);
+    CHECK(p.loading(ds, 0x14).vector == gp); // a local table
+    p.put(4, flat_data);
+    CHECK(p.loading(ds, 0x20) == sim::exception_code{gp, 0x20}); // beyond the limit
+    p.put(3, flat_data);
+    p.table.limit = 0x1e;
+    CHECK(p.loading(ds, 0x18) == sim::exception_code{gp, 0x18}); // by a byte
+    p.table.limit = 0x1f;
+    CHECK(p.loading(ds, 0x18) == none);
+    CHECK(p.loading(cs, 0x10) == sim::exception_code{gp, 0x10}); // data
+    CHECK(p.loading(ss, 0x08).vector == gp);                     // code
+    CHECK(p.loading(ds, 0x08) == none);                          // readable code
+    p.put(3, 0x0000'8900'0000'0067);
+    CHECK(p.loading(ds, 0x18) == sim::exception_code{gp, 0x18}); // a system descriptor
+    p.put(3, flat_data & ~(std::uint64_t{1} << 47));
+    CHECK(p.loading(ds, 0x18) == sim::exception_code{np, 0x18});
+    CHECK(p.loading(ss, 0x18) == sim::exception_code{ss_fault, 0x18});
+    p.put(3, flat_code & ~(std::uint64_t{1} << 47));
+    CHECK(p.loading(cs, 0x18) == sim::exception_code{np, 0x18});
+}
+
+TEST_CASE("privileges count: of the selector, of the descriptor, of who runs")
+{
+    constexpr std::uint64_t user = std::uint64_t{3} << 45;
+    processor p;
+    p.load(cs, 0x08);
+    CHECK(p.loading(ds, 0x13).vector == gp); // RPL 3, DPL 0
+    CHECK(p.loading(ss, 0x13).vector == gp);
+    CHECK(p.loading(cs, 0x0b).vector == gp);
+    p.put(3, flat_data | user);
+    CHECK(p.loading(ds, 0x18) == none); // less privileged data
+    CHECK(p.loading(ss, 0x18).vector == gp);
+    p.put(3, flat_code | user);
+    CHECK(p.loading(cs, 0x18).vector == gp);
+    p.put(3, (flat_code | user) ^ std::uint64_t{1} << 42); // conforming, but of less privilege
+    CHECK(p.loading(cs, 0x18).vector == gp);
+    CHECK(p.loading(ds, 0x1b) == none);
+    p.put(3, flat_code ^ std::uint64_t{1} << 42);
+    CHECK(p.loading(cs, 0x18) == none);
+    CHECK(p.segments.level() == 0);
+}
+
+TEST_CASE("the accessed bit is written where it is not set, and only there")
+{
+    using enum sim::access_kind;
+    processor p;
+    p.load(cs, 0x08);
+    p.load(ds, 0x10);
+    CHECK(p.record.bytes(mark) == 0);
+    CHECK(p.record.bytes(walk) == 16);
+    p.put(3, flat_data & ~(std::uint64_t{1} << 40));
+    p.load(ds, 0x18);
+    CHECK(load<std::uint64_t>(p.memory, 0x1018_pa) == flat_data);
+    REQUIRE(p.record.bytes(mark) == 1);
+    CHECK(p.record.first(mark, phys_range::of(0_pa, 64_KiB))->physical == 0x101d_pa);
+    p.load(ds, 0x18);
+    CHECK(p.record.bytes(mark) == 1);
+}
