@@ -220,6 +220,23 @@ TEST_CASE("unequal runs that wait for each other are cut", "[plan][planner]")
     CHECK(turned_by_bytes.cost->bounced.raw() == 0x123);
 }
 
+TEST_CASE("two large files that change places", "[plan][planner]")
+{
+    // Whole pages with no measure in common but the page; and files that end somewhere in one.
+    const std::uint64_t odd = GENERATE(0u, 0x123u);
+    const std::uint64_t shift = GENERATE(0u, 0x200u); // a bzImage's kernel begins at a sector of its file
+    CAPTURE(odd, shift);
+    constexpr std::uint64_t kernel = 1025 * 0x1000;
+    constexpr std::uint64_t initrd = 384 * 0x1000;
+    planned p;
+    p.copy(0x10'0000 + initrd, kernel - odd, {piece(0x10'0000 + shift, kernel)});
+    p.copy(0x10'0000, initrd - odd, {piece(0x10'0000 + kernel, initrd)});
+    p.make(40'000, 40'000);
+    check(p);
+    CHECK(p.cost->steps < (shift == 0 ? 3000u : 30'000u));
+    CHECK(p.cost->bounced.raw() <= p.cost->cycles * 0x1000);
+}
+
 TEST_CASE("a run that overlaps itself is one step, up and down", "[plan][planner]")
 {
     check_steps(planned{}.copy(0x1010, 0x5000, {piece(0x1000, 0x5000)}).make(), {{0x1010, 0x1000, 0x5000}});
