@@ -73,7 +73,7 @@ public:
             frame_pool.remove(phys_range::of(f.at, f.size));
 
         // Room for what a plan takes if every frame is a run of its own.
-        const std::size_t pages = frame_pool.free() / 48 + 16;
+        const std::size_t pages = frame_pool.free() / 36 + 16;
         const auto row = frame_pool.take_row(pages);
         if (!row)
             return refuse(fault_code::no_memory, stage::loading, pages * page_size.raw());

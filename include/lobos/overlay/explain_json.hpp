@@ -160,7 +160,7 @@ static_assert([] {
         for (const char c : word)
             if (c < ' ' || c > '~' || c == '"' || c == '\\')
                 return false;
-        return word.size() != 0;
+        return !word.empty();
     };
     bool all = plain(plan_schema);
     for (int i = 0; i <= static_cast<int>(safe_role::log); ++i)

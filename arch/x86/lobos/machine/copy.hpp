@@ -63,7 +63,8 @@ struct pair_of_words {
     static constexpr bool weakly_ordered = false;
     LOBOS_OVERLAY_INLINE static void move(address destination, address source)
     {
-        address first, second;
+        address first = 0;
+        address second = 0;
         asm volatile("mov (%[from]), %[first]\n\t"
                      "mov %c[word](%[from]), %[second]\n\t"
                      "mov %[first], (%[to])\n\t"
@@ -83,7 +84,8 @@ struct non_temporal_pair {
     static constexpr bool weakly_ordered = true;
     LOBOS_OVERLAY_INLINE static void move(address destination, address source)
     {
-        address first, second;
+        address first = 0;
+        address second = 0;
         asm volatile("mov (%[from]), %[first]\n\t"
                      "mov %c[word](%[from]), %[second]\n\t"
                      "movnti %[first], (%[to])\n\t"
