@@ -24,7 +24,7 @@ enum class fault_code : std::uint8_t {
     no_room,          ///< no hole in usable memory for a part of the image (at: its size)
     too_many_regions, ///< more regions than the receiving format can hold (at: how many)
 
-    too_many_cuts,    ///< sources lie across destinations so finely that planning does not end in time (at: runs left)
+    too_many_cuts, ///< sources lie across destinations so finely that planning does not end in time (at: runs left)
 
     // What is wrong with an image or its parameters.
     unknown_format,        ///< neither of the formats known (at: file offset)

@@ -213,7 +213,8 @@ public:
         if (reader.fills())
             return;
         const std::uint64_t last = reader.source + (reader.size - 1);
-        for (std::size_t j = first_ending_at_or_after(reader.source); j < indexed_ && rest_[j].destination <= last; ++j) {
+        for (std::size_t j = first_ending_at_or_after(reader.source); j < indexed_ && rest_[j].destination <= last;
+            ++j) {
             tally_.visit();
             visit(j);
         }
