@@ -127,11 +127,8 @@ private:
     {
         for (planner_run& r : table_.runs())
             r.readers = 0;
-        for (std::size_t i = 0; i < table_.size(); ++i) {
-            if (i + table::ahead < table_.size())
-                table_.fetch_ahead(table_[i + table::ahead]);
+        for (std::size_t i = 0; i < table_.size(); ++i)
             table_.for_each_read_by(table_[i], [&](std::size_t j) { table_[j].readers += j != i; });
-        }
     }
 
     void emit(std::uint64_t destination, std::uint64_t source, std::uint64_t size)
@@ -159,14 +156,11 @@ private:
         for (std::size_t i = 0; i < table_.size(); ++i)
             if (table_[i].readers == 0)
                 emit(table_[i]);
-        for (; head != cost_.steps; ++head) {
-            if (head + table::ahead < cost_.steps)
-                table_.fetch_ahead(steps_[head + table::ahead]);
+        for (; head != cost_.steps; ++head)
             table_.for_each_read_by(steps_[head], [&](std::size_t j) {
                 if (table_[j].readers != table::done && --table_[j].readers == 0)
                     emit(table_[j]);
             });
-        }
         table_.compact();
         return {};
     }

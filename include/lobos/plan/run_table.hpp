@@ -169,18 +169,6 @@ public:
         tally_.visit(2 * count_);
     }
 
-    /// Fetches the note that the look-up of what `reader` reads will begin with: memory answers later than the loops
-    /// ask.
-    template <class Reader> void fetch_ahead(const Reader& reader)
-    {
-        const std::size_t low = reader.fills() ? areas_ : first_area_at_or_after(reader.source);
-        if (low == areas_ || reader.source <= storage_[low].destination)
-            return;
-        const area here = area_at(low);
-        __builtin_prefetch(&rest_[here.runs + static_cast<std::size_t>((reader.source - here.first) >> here.shift)], 1);
-    }
-    static constexpr std::size_t ahead = 16; ///< how many look-ups before it is needed
-
     /// The first run whose destination ends at or after `address`.
     std::size_t first_ending_at_or_after(std::uint64_t address)
     {
