@@ -298,6 +298,7 @@ class Exec:
     chain: int = 0
     ask_for: str = ""  # another name for the images, such as a part of one
     ask_for_initrd: str = ""  # another name for the initrd, such as one that no file has
+    late: bool = False  # put nothing in place before the point of no return, so that the overlay copies all of it
     files_in_place: bool = False  # take them from where the loader put them, without a second copy
 
     def command_line(self) -> str:
@@ -306,6 +307,8 @@ class Exec:
             words.append("initrd=" + (self.ask_for_initrd or self.initrd.name))
         if self.chain:
             words.append(f"chain={self.chain}")
+        if self.late:
+            words.append("staging=late")
         if self.files_in_place:
             words.append("files=in-place")
         if self.append:

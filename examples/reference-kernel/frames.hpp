@@ -69,19 +69,15 @@ public:
         return take(scatter_);
     }
 
-    /// `count` frames in a row, the lowest ones.
+    /// `count` frames in a row, from the middle of memory on if there are, because next kernels want its ends; or else
+    /// the lowest ones.
     std::optional<lobos::phys_addr> take_row(std::size_t count)
     {
-        std::size_t row = 0;
-        for (std::size_t i = 0; i < frames; ++i) {
-            row = is_free(i) ? row + 1 : 0;
-            if (row != count)
-                continue;
-            for (std::size_t j = i + 1 - count; j <= i; ++j)
-                set(j, false);
-            return frame(i + 1 - count).first();
-        }
-        return std::nullopt;
+        std::size_t highest = frames;
+        while (highest != 0 && !is_free(highest - 1))
+            --highest;
+        const auto row = take_row_behind(highest / 2, count);
+        return row ? row : take_row_behind(0, count);
     }
 
     /// Precondition: the frame was taken.
@@ -112,6 +108,19 @@ private:
             return;
         bits_[i / 32] ^= 1u << (i % 32);
         free_ += free ? 1 : std::size_t(-1);
+    }
+    std::optional<lobos::phys_addr> take_row_behind(std::size_t begin, std::size_t count)
+    {
+        std::size_t row = 0;
+        for (std::size_t i = begin; i < frames; ++i) {
+            row = is_free(i) ? row + 1 : 0;
+            if (row != count)
+                continue;
+            for (std::size_t j = i + 1 - count; j <= i; ++j)
+                set(j, false);
+            return frame(i + 1 - count).first();
+        }
+        return std::nullopt;
     }
     std::optional<lobos::phys_addr> take(std::size_t i)
     {

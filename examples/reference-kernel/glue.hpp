@@ -19,14 +19,15 @@ class glue {
 public:
     using port = lobos::x86::protected_mode<lobos::x86::paging_4m>;
 
-    explicit glue(const lobos::region_map& map) : map_{map} {}
+    /// `late`: this kernel pretends not to know who uses a frame.
+    explicit glue(const lobos::region_map& map, bool late = false) : map_{map}, late_{late} {}
 
     const lobos::region_map& memory_map() const { return map_; }
     std::uint64_t memory_generation() const { return 0; } // the map is made at boot and never changes
     linear_memory& memory() const { return kernel::memory; }
 
     std::optional<lobos::phys_addr> allocate_page() { return frame_pool.take_lowest(); }
-    bool allocate_page_at(lobos::phys_addr page) { return frame_pool.take_this(page); }
+    bool allocate_page_at(lobos::phys_addr page) { return !late_ && frame_pool.take_this(page); }
     void free_page(lobos::phys_addr page) noexcept { frame_pool.give(page); }
     std::optional<lobos::virt_addr> virtual_address(lobos::phys_addr page) const
     {
@@ -40,6 +41,7 @@ public:
 
 private:
     const lobos::region_map& map_;
+    bool late_;
     lobos::machine::processor processor_;
 };
 

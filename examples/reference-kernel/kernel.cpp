@@ -127,7 +127,7 @@ void sys_lobos(std::string_view name, std::string_view command_line)
         if (!in)
             return in_words(in.error());
         times.finished(stage_times::read);
-        glue g{this_machine.map};
+        glue g{this_machine.map, boot_options.late};
         if (is_bzimage(in->source()))
             return exec_linux(g, *in, times);
         if (is_elf(in->source()))

@@ -17,6 +17,7 @@ struct options {
     std::string_view initrd; ///< empty: none
     std::uint32_t chain = 0;
     std::uint32_t generation = 0;
+    bool late = false;        ///< no byte of an image is put in place before the point of no return
     bool in_place = false;    ///< files are not read in, but taken from where the loader put them
     std::uint32_t sum_at = 0; ///< physical memory of which a checksum is to be printed
     std::uint32_t sum_size = 0;
@@ -68,6 +69,8 @@ constexpr options parse(std::string_view line)
             o.chain = number(word);
         else if (key == "generation")
             o.generation = number(word);
+        else if (key == "staging")
+            o.late = word == "late";
         else if (key == "files")
             o.in_place = word == "in-place";
         else if (key == "checksum")
@@ -80,6 +83,7 @@ constexpr options parse(std::string_view line)
 static_assert(parse("k exec=a,b initrd=c chain=12 -- quiet -- x=1").target == "quiet -- x=1");
 static_assert(parse("k exec=a,b initrd=c chain=12 -- quiet").exec == "a,b");
 static_assert(parse("k chain=12 generation=3").chain == 12 && parse("k chain=12").target.empty());
+static_assert(parse("k staging=late").late && !parse("k staging=early").late);
 static_assert(parse("k files=in-place checksum=4096+12").in_place && parse("k checksum=4096+12").sum_size == 12);
 static_assert(parse("k -- y").target == "y" && parse("k").own.empty());
 

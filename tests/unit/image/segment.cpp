@@ -3,6 +3,7 @@
 
 #include <set>
 #include <string>
+#include <vector>
 
 #include <tests/catch.hpp>
 
@@ -30,6 +31,44 @@ TEST_CASE("every content and role has a word of its own")
     CHECK(words.count("unknown") == 0);
     CHECK(std::string{"unknown"} == to_string(static_cast<content>(9)));
     CHECK(std::string{"unknown"} == to_string(static_cast<segment_role>(9)));
+}
+
+namespace {
+
+std::vector<extent> pieces_of(const segment& s, byte_count most)
+{
+    std::vector<extent> pieces;
+    content_cursor c{s};
+    while (c.left().raw() != 0) {
+        pieces.push_back(c.take(most));
+        if (pieces.back().size.raw() == 0)
+            break;
+    }
+    return pieces;
+}
+
+} // namespace
+
+TEST_CASE("what a segment is made of, from its offset in the file to its own end")
+{
+    const std::vector<extent> file{
+        {0x8000_pa, 0x100_bytes}, {0x1_pa, 0_bytes}, extent::zeros(0x10_bytes), {0x9000_pa, 0x100_bytes}};
+    segment s{.destination = phys_range::of(0x1000_pa, 0x60_bytes), .file = file, .file_offset = 0xe0_bytes};
+    CHECK(pieces_of(s, 0x1000_bytes) ==
+        std::vector<extent>{{0x80e0_pa, 0x20_bytes}, extent::zeros(0x10_bytes), {0x9000_pa, 0x30_bytes}});
+    CHECK(pieces_of(s, 0x18_bytes) ==
+        std::vector<extent>{{0x80e0_pa, 0x18_bytes}, {0x80f8_pa, 8_bytes}, extent::zeros(0x10_bytes),
+            {0x9000_pa, 0x18_bytes}, {0x9018_pa, 0x18_bytes}});
+    s.file_offset = 0x110_bytes; // where a piece begins
+    CHECK(pieces_of(s, 0x1000_bytes) == std::vector<extent>{{0x9000_pa, 0x60_bytes}});
+    s.file_offset = 0x1d0_bytes; // a file that ends before the segment
+    CHECK(pieces_of(s, 0x1000_bytes) == std::vector<extent>{{0x90c0_pa, 0x40_bytes}, {}});
+    s.what = content::zero;
+    CHECK(pieces_of(s, 0x40_bytes) == std::vector<extent>{extent::zeros(0x40_bytes), extent::zeros(0x20_bytes)});
+    for (const content what : {content::scratch, content::kept, content::padding}) {
+        s.what = what;
+        CHECK(pieces_of(s, 0x40_bytes).empty());
+    }
 }
 
 TEST_CASE("below_4g ends with the last 32-bit address")

@@ -305,6 +305,13 @@ TEST_CASE("a source may be read twice", "[plan][planner]")
                           .make();
     check(both);
     CHECK(both.cost->bounced == 0x1000_bytes);
+    // The second reader waits in another circle, and has not read yet when the first one could be broken.
+    check(planned{}
+            .copy(0x1000, 0x1000, {piece(0x2000, 0x1000)})
+            .copy(0x2000, 0x1000, {piece(0x1000, 0x1000)})
+            .copy(0x3000, 0x1000, {piece(0x8000, 0x1000)})
+            .copy(0x8000, 0x2000, {piece(0x2000, 0x2000)})
+            .make());
 }
 
 TEST_CASE("too little room for runs or steps is said with how much", "[plan][planner]")

@@ -67,6 +67,11 @@ TEST_CASE("a circle that opens when a run is cut is not tight", "[plan][run_circ
     const auto found = find_circle(open.table, 0);
     REQUIRE(found);
     CHECK_FALSE(found->tight);
+    // The first one alone can be cut: it reads with its beginning, and its end is read.
+    waiting first{{run(0x1000, 0x8f00, 0x1000), run(0x8f00, 0x1f00, 0x100)}};
+    const auto loose = find_circle(first.table, 0);
+    REQUIRE(loose);
+    CHECK_FALSE(loose->tight);
     // One that reads itself moves like a caterpillar: its parts wait for each other.
     waiting turned{{run(0x1000, 0x1100, 0xf00), run(0x1f00, 0x1000, 0x100)}};
     const auto tight = find_circle(turned.table, 0);
