@@ -161,7 +161,7 @@ def copy_rows(r, table):
         default = rates.get("rep_movs")
         table.context(f"the default, rep_movs / memcpy, {size_name}", default)
         table.context(f"the paper's byte loop / memcpy, {size_name}", ratio(r.rate(f"copy/paper_bytes/{size}"), memcpy))
-    for mover in ["rep_movs", "general_registers", "direct_stores"]:
+    for mover in ["non_temporal", "general_registers", "rep_movs", "direct_stores"]:
         worst, where = None, ""
         for name in r.of:
             at = re.fullmatch(rf"copy/{mover}/(64MiB|1GiB)/(\w+)", name)
