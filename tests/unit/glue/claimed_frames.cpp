@@ -208,9 +208,13 @@ TEST_CASE("too little room is said with how much, and nothing is kept")
     }
     b.extents.resize(20);
     b.list.resize(2);
-    frames_of frames{b.kernel};
-    CHECK(b.stage(frames).error() == fault{fault_code::no_space, stage::planning, 6});
-    CHECK_THROWS_AS(frames.keep_list_in(b.list), contract_error);
+    {
+        frames_of frames{b.kernel};
+        CHECK(b.stage(frames).error() == fault{fault_code::no_space, stage::planning, 6});
+        CHECK(b.kernel.pages_taken() == pages + 2); // those that the list can name
+        CHECK_THROWS_AS(frames.keep_list_in(b.list), contract_error);
+    }
+    CHECK(b.kernel.pages_taken() == pages);
 }
 
 TEST_CASE("a file that is too short, or wraps, is refused")

@@ -4,6 +4,7 @@
 
 using namespace lobos;
 using namespace lobos::test;
+using namespace lobos::literals;
 
 TEST_CASE("a page that the image wants is put aside, and given back in the end")
 {
@@ -69,6 +70,48 @@ TEST_CASE("runs that wait for each other take more storage than was guessed, and
     }
     CHECK(machine.pages_taken() == pages);
     CHECK(machine.workspaces_taken() == 0);
+}
+
+TEST_CASE("steps for three pages are chained, and all of them are run")
+{
+    // A file in its own destination, each half page where another one is wanted: nothing can be put into place.
+    constexpr byte_count half = byte_count::of(0x800);
+    sim::x86_kernel machine{8_MiB};
+    bytes file(0x8'0000);
+    for (std::size_t i = 0; i < file.size(); ++i)
+        file[i] = pattern(i);
+    const auto pages_of_file = machine.stage(file);
+    const phys_range all = phys_range::of(pages_of_file.extents.front().at, byte_count::of(file.size()));
+    REQUIRE(pages_of_file.extents.back().at + page_size == all.last() + 1_bytes); // in one row
+    std::vector<extent> other_way_round;
+    for (phys_addr at = all.last() + 1_bytes - half; at > all.first(); at = at - half)
+        other_way_round.push_back({at, half});
+    other_way_round.push_back({all.first(), half});
+    const raw_contract contract{{{.destination = all, .file = other_way_round}}};
+    auto staged = prepare(machine, contract);
+    REQUIRE(staged);
+    const exec_plan plan = staged->plan();
+    CHECK(plan.cost.steps > 2 * plan_page::capacity);
+    CHECK(plan.cost.steps < 3 * plan_page::capacity);
+    const snapshot before{machine.memory(), 8_MiB};
+    CHECK(std::holds_alternative<sim::entry_state>(run(*staged)));
+    check_memory(plan, before, snapshot{machine.memory(), 8_MiB}, std::nullopt);
+}
+
+TEST_CASE("the trail is mapped, wherever its log lies")
+{
+    sim::x86_kernel machine{16_MiB};
+    const phys_range log = phys_range::of(phys_addr::at(0xc0'0000), 8_KiB); // no other thing lies in these 4 MB
+    REQUIRE(machine.map().add(log, region_kind::surviving));
+    const auto file = machine.stage(bytes(0x2000));
+    const raw_contract contract{
+        {{.destination = phys_range::of(phys_addr::at(0x20'0000), 8_KiB), .file = file.extents}}};
+    const exec_options options{.trail = log.first() + 0x40_bytes};
+    auto staged = prepare(machine, contract, options);
+    REQUIRE(staged);
+    CHECK(std::holds_alternative<sim::entry_state>(run(*staged)));
+    CHECK(
+        load<breadcrumb>(machine.memory(), *options.trail).stage == static_cast<std::uint32_t>(overlay_stage::copied));
 }
 
 TEST_CASE("whoever wants to know is told after each stage, and not of one that failed")

@@ -44,6 +44,48 @@ TEST_CASE("pages are taken around the image, and all of them go back")
     CHECK(k.wrong_frees == 0);
 }
 
+TEST_CASE("a page in the middle of which the image begins is the image's")
+{
+    sim::x86_kernel k{2_MiB};
+    std::vector<safe_region> storage(4);
+    pages p{k};
+    p.keep_list_in(storage);
+    const segment image[] = {{.destination = phys_range::of(first_free + 0xfff_bytes, 1_bytes)}};
+    CHECK(p.take(safe_role::code, image) == first_free + 4_KiB);
+}
+
+TEST_CASE("pages that follow each other are one region, and each goes back")
+{
+    sim::x86_kernel k{2_MiB};
+    std::vector<safe_region> storage(4);
+    {
+        pages p{k};
+        p.keep_list_in(storage);
+        for (int i = 0; i < 3; ++i)
+            CHECK(p.take(safe_role::plan, {}));
+        CHECK(p.regions().size() == 1);
+        CHECK(k.pages_taken() == 3);
+    }
+    CHECK(k.pages_taken() == 0);
+    CHECK(k.wrong_frees == 0);
+}
+
+TEST_CASE("what was put aside has one owner too")
+{
+    sim::x86_kernel k{2_MiB};
+    std::vector<safe_region> storage(4);
+    const segment image[] = {{.destination = phys_range::of(first_free, 8_KiB)}};
+    {
+        pages p{k};
+        p.keep_list_in(storage);
+        CHECK(p.take(safe_role::code, image) == first_free + 8_KiB);
+        const pages other{std::move(p)};
+        CHECK(k.pages_taken() == 3);
+    }
+    CHECK(k.pages_taken() == 0);
+    CHECK(k.wrong_frees == 0);
+}
+
 TEST_CASE("what was put aside goes back even when nothing else was found")
 {
     sim::x86_kernel k{2_MiB};

@@ -4,6 +4,7 @@
 
 using namespace lobos;
 using namespace lobos::test;
+using namespace lobos::literals;
 
 namespace {
 
@@ -65,4 +66,41 @@ TEST_CASE("the checksum is of what the exec does, not of what the new kernel is 
     CHECK(checksum_of(3, "quiet") == checksum_of(3, "verbose"));
     CHECK(checksum_of(3, "quiet") != checksum_of(4, "quiet"));
     CHECK(checksum_of(3, "quiet") != checksum_of(3, "quiet", 0x1'2346));
+}
+
+TEST_CASE("the checksum is of where the bytes go, too")
+{
+    // A page that lies in its destination needs no step, and a file that is kept none either: all that differs is where
+    // that file is said to lie, among bytes that are all the same.
+    const auto checksum_at = [](byte_count offset) {
+        sim::x86_kernel machine{8_MiB};
+        const auto file = machine.stage(bytes(0x2000, std::byte{0x5a}));
+        const phys_addr at = file.extents.front().at;
+        const raw_contract contract{{{.destination = phys_range::of(at, 4_KiB), .file = file.extents},
+            {.destination = phys_range::of(at + 4_KiB + offset, 1_KiB), .what = content::kept}}};
+        const auto staged = prepare(machine, contract);
+        REQUIRE(staged);
+        CHECK(staged->plan().cost.steps == 0);
+        return staged->checksum();
+    };
+    CHECK(checksum_at(0_bytes) == checksum_at(0_bytes));
+    CHECK(checksum_at(0_bytes) != checksum_at(1_KiB));
+}
+
+TEST_CASE("a file that the new kernel finds where it lies must not change either")
+{
+    sim::x86_kernel machine{8_MiB};
+    const auto file = machine.stage(bytes(0x1800, std::byte{0x5a}));
+    const phys_addr module = file.extents[1].at;
+    raw_contract contract{{{.destination = phys_range::of(phys_addr::at(0x40'0000), 4_KiB), .file = file.extents},
+        {.destination = phys_range::of(module, 2_KiB), .what = content::kept, .role = segment_role::module}}};
+    auto staged = prepare(machine, contract);
+    REQUIRE(staged);
+    store(machine.memory(), module + 2_KiB, std::byte{1}); // behind it
+    store(machine.memory(), module + 0x7ff_bytes, std::byte{0x5b});
+    const auto refused = run(*staged);
+    REQUIRE(std::holds_alternative<fault>(refused));
+    CHECK(std::get<fault>(refused) == fault{fault_code::staged_image_changed, stage::committing, module.raw()});
+    store(machine.memory(), module + 0x7ff_bytes, std::byte{0x5a});
+    CHECK(std::holds_alternative<sim::entry_state>(run(*staged)));
 }

@@ -147,6 +147,22 @@ TEST_CASE("a chain goes from its free end, whichever way it runs", "[plan][plann
     CHECK(down.steps.front().destination == 0);
 }
 
+TEST_CASE("who reads a part of a page waits for nobody, and everybody for him", "[plan][planner]")
+{
+    const std::uint64_t from = GENERATE(0x1000u, 0x1001u, 0x1800u, 0x1fffu - 0xfu, 0x2000u - 0x10u, 0x0ff8u, 0x1ff8u);
+    CAPTURE(from);
+    const auto p =
+        planned{}.copy(0x1000, 0x1000, {piece(0x8000, 0x1000)}).copy(0x5000, 0x10, {piece(from, 0x10)}).make();
+    check_steps(p, {{0x5000, from, 0x10}, {0x1000, 0x8000, 0x1000}});
+}
+
+TEST_CASE("what lies in place parts what goes on behind it", "[plan][planner]")
+{
+    check_steps(
+        planned{}.copy(0x1000, 0x3000, {piece(0x8000, 0x1000), piece(0x2000, 0x1000), piece(0x9000, 0x1000)}).make(),
+        {{0x1000, 0x8000, 0x1000}, {0x3000, 0x9000, 0x1000}});
+}
+
 TEST_CASE("two pages change places through the bounce page", "[plan][planner]")
 {
     const auto p = planned{}.copy(0x1000, 0x2000, {piece(0x2000, 0x1000), piece(0x1000, 0x1000)}).make();
@@ -212,29 +228,16 @@ TEST_CASE("unequal runs that wait for each other are cut", "[plan][planner]")
     CHECK(crossed.cost->steps == 3); // the smaller one goes through the bounce page whole
     CHECK(crossed.cost->bounced == 0x1000_bytes);
 
+    // Neither fits in the bounce page.
+    check(planned{}.copy(0x1000, 0x8000, {piece(0x3000, 0x6000), piece(0x1000, 0x2000)}).make());
+    check(planned{}.copy(0x1000, 0x7000, {piece(0x3800, 0x4800), piece(0x1000, 0x2800)}).make());
+
     // However long the other: bytes that turn by less than a page do not become as many steps.
     const auto turned_by_bytes =
         planned{}.copy(0x1000, 0x10'0000, {piece(0x1123, 0xf'fedd), piece(0x1000, 0x123)}).make();
     check(turned_by_bytes);
     CHECK(turned_by_bytes.cost->steps == 3);
     CHECK(turned_by_bytes.cost->bounced.raw() == 0x123);
-}
-
-TEST_CASE("two large files that change places", "[plan][planner]")
-{
-    // Whole pages with no measure in common but the page; and files that end somewhere in one.
-    const std::uint64_t odd = GENERATE(0u, 0x123u);
-    const std::uint64_t shift = GENERATE(0u, 0x200u); // a bzImage's kernel begins at a sector of its file
-    CAPTURE(odd, shift);
-    constexpr std::uint64_t kernel = 1025 * 0x1000;
-    constexpr std::uint64_t initrd = 384 * 0x1000;
-    planned p;
-    p.copy(0x10'0000 + initrd, kernel - odd, {piece(0x10'0000 + shift, kernel)});
-    p.copy(0x10'0000, initrd - odd, {piece(0x10'0000 + kernel, initrd)});
-    p.make(40'000, 40'000);
-    check(p);
-    CHECK(p.cost->steps < (shift == 0 ? 3000u : 30'000u));
-    CHECK(p.cost->bounced.raw() <= p.cost->cycles * 0x1000);
 }
 
 TEST_CASE("a run that overlaps itself is one step, up and down", "[plan][planner]")
@@ -418,4 +421,21 @@ TEST_CASE("a file that wraps or ends with the last byte of the address space is 
     CHECK(fault_of(planned{}.copy(0, 0x10, {piece(top - 0x10, 0x12)}).make().cost) == bad(top - 0x10));
     CHECK(fault_of(planned{}.copy(0x1000, 0x10, {piece(0x2000, top)}).make().cost) == bad(0x2000));
     check(planned{}.copy(0, 1, {piece(top, 0), piece(1, 1)}).make());
+}
+
+TEST_CASE("two large files that change places", "[plan][planner]")
+{
+    // Whole pages with no measure in common but the page; and files that end somewhere in one.
+    const std::uint64_t odd = GENERATE(0u, 0x123u);
+    const std::uint64_t shift = GENERATE(0u, 0x200u); // a bzImage's kernel begins at a sector of its file
+    CAPTURE(odd, shift);
+    constexpr std::uint64_t kernel = 1025 * 0x1000;
+    constexpr std::uint64_t initrd = 384 * 0x1000;
+    planned p;
+    p.copy(0x10'0000 + initrd, kernel - odd, {piece(0x10'0000 + shift, kernel)});
+    p.copy(0x10'0000, initrd - odd, {piece(0x10'0000 + kernel, initrd)});
+    p.make(40'000, 40'000);
+    check(p);
+    CHECK(p.cost->steps < (shift == 0 ? 3000u : 30'000u));
+    CHECK(p.cost->bounced.raw() <= p.cost->cycles * 0x1000);
 }
