@@ -136,6 +136,8 @@ TEST_CASE("a kernel that is not in the port's mode is refused")
     const auto image = s.load();
     REQUIRE(image);
     auto& mmu = s.machine.processor().mmu;
+    for (unsigned i = 0; i < 4; ++i) // pointers to nothing, since others would not be loaded
+        store(s.machine.memory(), phys_addr::at(mmu.cr3() + 8 * i), std::uint64_t{0});
     mmu.load_cr4(mmu.cr4() | x86::cr4::wide_pages);
     const x86::linux32_entry contract{*image};
     const auto staged = prepare(s.machine, contract);

@@ -200,7 +200,7 @@ private:
 ///
 /// Faults: not_mapped (at: an address of `keep`), bad_page_table (at: the running entry), mapping_conflict (at: virtual
 /// address that is wanted twice), misaligned and bad_range (at: the mapping's first virtual address, or a page from
-/// `frames` that no entry can name), and whatever `add` and `frames` return.
+/// `frames` that no entry can name, or no root register), and whatever `add` and `frames` return.
 template <paging_traits T, physical_memory M, class Add, class Frames>
 result<cloned_tables<T>> clone_page_tables(
     M& memory, phys_addr running_root, std::span<const virt_range> keep, Add&& add, Frames&& frames)
@@ -209,6 +209,9 @@ result<cloned_tables<T>> clone_page_tables(
     const result<phys_addr> root = writer.new_table();
     if (!root)
         return std::unexpected{root.error()};
+    if constexpr (requires { T::root_reach; })
+        if (!T::root_reach.contains(phys_range::of(*root, T::table_size)))
+            return refuse(fault_code::bad_range, stage::mapping, *root);
     for (const virt_range& wanted : keep) {
         std::optional<virt_addr> v = wanted.first();
         while (v && *v <= wanted.last()) {

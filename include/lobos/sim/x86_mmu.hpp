@@ -2,26 +2,21 @@
 #pragma once
 
 /// \file
-/// The memory management unit of a 32-bit x86, from the manual [intel/vol3 §4.3, §4.6 to §4.8, §4.10] and from nothing
-/// else in this library: its own bits, its own walk. What it has translated once it remembers until it is told to
-/// forget, so a missing flush is a wrong address here as it would be there; and it writes accessed and dirty bits into
-/// the tables, as it would there. 4 KB and 4 MB pages; not PAE.
+/// The memory management unit of an x86 in every mode of paging, from the manual [intel/vol3 §4.3 to §4.8, §4.10] and
+/// from nothing else in this library: its own bits, its own walk. What it has translated once it remembers until it is
+/// told to forget, so a missing flush is a wrong address here as it would be there; and it writes accessed and dirty
+/// bits into the tables, as it would there. Linear addresses are of 64 bits, those of 32-bit code zero-extended. Not
+/// simulated: protection keys, shadow stacks, linear-address masking.
 
+#include <array>
 #include <cstdint>
-#include <unordered_map>
 
 #include <lobos/sim/memory.hpp>
 #include <lobos/sim/recorder.hpp>
+#include <lobos/sim/x86_table_format.hpp>
+#include <lobos/sim/x86_tlb.hpp>
 
 namespace lobos::sim {
-
-/// Exceptions by their vectors [intel/vol3 §6.3].
-namespace x86_vector {
-inline constexpr unsigned segment_not_present = 11;
-inline constexpr unsigned stack_fault = 12;
-inline constexpr unsigned general_protection = 13;
-inline constexpr unsigned page_fault = 14;
-} // namespace x86_vector
 
 class x86_mmu {
 public:
@@ -32,167 +27,214 @@ public:
 
     explicit x86_mmu(memory& memory, recorder* record = nullptr) : memory_{memory}, record_{record} {}
 
-    /// The registers that rule translation. Loads do to the caches what the manual says [intel/vol3 §4.10.4.1, §11.9].
-    void load_cr0(std::uint32_t value)
+    /// The registers that rule translation. Loads do to the caches what the manual says [intel/vol3 §4.10.4.1, §11.9],
+    /// and throw machine_error where the processor refuses; nothing has changed then.
+    void load_cr0(std::uint64_t value)
     {
-        if ((value & paging) && !(value & protection))
-            throw machine_error{
-                "general protection: paging without protection", value, {x86_vector::general_protection}};
-        if ((cr0_ ^ value) & (paging | protection))
-            forget_all();
-        cr0_ = value;
+        x86_control next = control_;
+        next.load_cr0(value);
+        const std::uint64_t changed = control_.cr0() ^ value;
+        take(next, changed & (x86_control::pg | x86_control::cd | x86_control::nw));
+        if (changed & (x86_control::pg | x86_control::pe))
+            tlb_.forget_all();
     }
-    void load_cr3(std::uint32_t value)
+    void load_cr3(std::uint64_t value)
     {
-        cr3_ = value;
-        std::erase_if(tlb_, [](const auto& entry) { return !entry.second.global; });
-        directories_.clear();
+        x86_control next = control_;
+        next.load_cr3(value);
+        take(next, true);
+        if (!control_.contexts() || !(value & x86_control::keep_entries))
+            tlb_.forget(control_.context());
     }
-    void load_cr4(std::uint32_t value)
+    void load_cr4(std::uint64_t value)
     {
-        if (((cr4_ ^ value) & (page_size_extension | physical_address_extension | page_global)) ||
-            (value & ~cr4_ & smep))
-            forget_all();
-        cr4_ = value;
+        x86_control next = control_;
+        next.load_cr4(value);
+        const std::uint64_t changed = control_.cr4() ^ value;
+        constexpr std::uint64_t sizes = x86_control::pse | x86_control::pae | x86_control::pge;
+        take(next, changed & (sizes | x86_control::smep_bit));
+        if ((changed & sizes) || (changed & ~value & x86_control::pcide)) {
+            tlb_.forget_all();
+        } else if (changed & value & x86_control::smep_bit) {
+            tlb_.forget(control_.context());
+            tlb_.forget_global();
+        }
     }
-    /// INVLPG: one page, global or not, and every directory entry.
-    void invalidate(std::uint32_t linear)
-    {
-        tlb_.erase(linear >> 12);
-        directories_.clear();
-    }
-    std::uint32_t cr0() const { return cr0_; }
-    std::uint32_t cr3() const { return cr3_; }
-    std::uint32_t cr4() const { return cr4_; }
+    void load_efer(std::uint64_t value) { control_.load_efer(value); }
+    /// INVLPG: one page, global or not, and every entry that names a table.
+    void invalidate(std::uint64_t linear) { tlb_.forget_page(control_.context(), linear); }
+
+    std::uint64_t cr0() const { return control_.cr0(); }
+    std::uint64_t cr3() const { return control_.cr3(); }
+    std::uint64_t cr4() const { return control_.cr4(); }
+    std::uint64_t efer() const { return control_.efer(); }
 
     /// EFLAGS.AC: with CR4.SMAP set, the supervisor may use user pages all the same.
     bool alignment_check = false;
+    /// Whether the processor knows pages of 1 GB.
+    bool gigabyte_pages = true;
+    /// MAXPHYADDR, from 36 to 52.
+    void physical_bits(unsigned bits) { control_.physical_bits = bits; }
+    /// CS.L, which forbids some loads.
+    void runs_64_bit_code(bool yes) { control_.code_64 = yes; }
 
-    /// The physical address of a linear one. Throws machine_error for a page fault.
-    phys_addr translate(std::uint32_t linear, intent wanted, privilege who = privilege::supervisor)
+    /// The physical address of a linear one. Throws machine_error for a page fault, or for an address that the mode has
+    /// not.
+    phys_addr translate(std::uint64_t linear, intent wanted, privilege who = privilege::supervisor)
     {
-        if (!(cr0_ & paging))
+        check_width(linear);
+        if (!control_.paging())
             return phys_addr::at(linear);
-        const std::uint32_t number = linear >> 12;
-        auto known = tlb_.find(number);
-        if (known == tlb_.end() || (wanted == intent::write && !known->second.dirty)) {
+        const x86_tlb::page* known = tlb_.find(control_.context(), linear);
+        if (!known || (wanted == intent::write && !known->dirty)) {
             // Not known, or known from reading: then the dirty bit has to be set, which takes a walk.
-            known = tlb_.insert_or_assign(number, walk(linear, wanted, who)).first;
+            known = &tlb_.remember(control_.context(), linear, walk(linear, wanted, who));
         } else {
-            allow(known->second, linear, wanted, who);
+            allow(*known, linear, wanted, who);
         }
-        return phys_addr::at(known->second.page | (linear & 0xfff));
+        return phys_addr::at(known->physical | (linear & 0xfff));
     }
 
 private:
-    static constexpr std::uint32_t protection = 1u << 0;                 // CR0.PE
-    static constexpr std::uint32_t write_protect = 1u << 16;             // CR0.WP
-    static constexpr std::uint32_t paging = 1u << 31;                    // CR0.PG
-    static constexpr std::uint32_t page_size_extension = 1u << 4;        // CR4.PSE
-    static constexpr std::uint32_t physical_address_extension = 1u << 5; // CR4.PAE
-    static constexpr std::uint32_t page_global = 1u << 7;                // CR4.PGE
-    static constexpr std::uint32_t smep = 1u << 20;                      // CR4.SMEP
-    static constexpr std::uint32_t smap = 1u << 21;                      // CR4.SMAP
+    using format = x86_table_format;
 
-    static constexpr std::uint32_t present = 1u << 0;
-    static constexpr std::uint32_t writable = 1u << 1;
-    static constexpr std::uint32_t user = 1u << 2;
-    static constexpr std::uint32_t accessed = 1u << 5;
-    static constexpr std::uint32_t dirty = 1u << 6;
-    static constexpr std::uint32_t large = 1u << 7;
-    static constexpr std::uint32_t global = 1u << 8;
-    static constexpr std::uint32_t large_reserved = 1u << 21;
+    format tables() const { return format{control_, gigabyte_pages}; }
 
-    /// What the TLB holds of a page.
-    struct cached {
-        std::uint64_t page; // physical, of 4 KiB
-        bool writable;      // on every level
-        bool user;          // on every level
-        bool dirty;
-        bool global;
+    void check_width(std::uint64_t linear) const
+    {
+        if (tables().has_address(linear))
+            return;
+        if (!control_.long_mode())
+            throw machine_error{"a linear address of more than 32 bits", linear};
+        throw machine_error{"general protection: address is not canonical", linear, {x86_vector::general_protection}};
+    }
+
+    struct step {
+        phys_addr at;
+        std::uint64_t entry;
+        x86_tlb::table below; ///< what the entry and those above it come to
+        unsigned level;
     };
 
-    cached walk(std::uint32_t linear, intent wanted, privilege who)
+    x86_tlb::page walk(std::uint64_t linear, intent wanted, privilege who)
     {
-        if (cr4_ & physical_address_extension)
-            throw machine_error{"a mode of paging that is not simulated", linear};
-        const std::uint32_t index = linear >> 22;
-        const phys_addr directory_at = entry_at(cr3_, index);
-        const auto remembered = directories_.find(index);
-        std::uint32_t directory = remembered != directories_.end() ? remembered->second : load_entry(directory_at);
-        if (!(directory & present))
-            fault("directory entry not present", linear, wanted, who, 0);
-        if ((directory & large) && (cr4_ & page_size_extension)) {
-            if (directory & large_reserved)
-                fault("reserved bit in a 4 MB entry", linear, wanted, who, error::present | error::reserved);
-            const std::uint64_t high = (directory >> 13) & 0xff; // PSE-36: bits 39 to 32
-            const std::uint64_t base = (high << 32) | (directory & 0xffc0'0000);
-            cached found = entry_of(base | (linear & 0x003f'f000), directory, directory);
-            allow(found, linear, wanted, who);
-            found.dirty = mark(directory_at, directory, wanted == intent::write);
-            return found;
+        const format f = tables();
+        unsigned level = f.levels() - 1;
+        x86_tlb::table via{.physical = first_table(linear, wanted, who)};
+        for (unsigned known = 1; known < f.levels(); ++known)
+            if (const auto* t = tlb_.find_table(control_.context(), linear, f.shift_of(known))) {
+                via = *t;
+                level = known - 1;
+                break;
+            }
+
+        std::array<step, 5> steps{};
+        std::size_t count = 0;
+        for (;; --level) {
+            const phys_addr at = phys_addr::at(via.physical + f.index_of(linear, level) * f.entry_size());
+            const std::uint64_t entry = load_entry(at);
+            if (!(entry & format::present))
+                fault("entry not present", linear, wanted, who, 0);
+            if (entry & f.reserved(entry, level))
+                fault("reserved bit in an entry", linear, wanted, who, error::present | error::reserved);
+            via = {.physical = format::table_of(entry),
+                .writable = via.writable && (entry & format::writable),
+                .user = via.user && (entry & format::user),
+                .executable = via.executable && !(f.wide() && (entry & format::no_execute))};
+            steps[count++] = {at, entry, via, level};
+            if (f.is_leaf(entry, level))
+                break;
         }
-        const phys_addr table_at = entry_at(directory, (linear >> 12) & 0x3ff);
-        const std::uint32_t table = load_entry(table_at);
-        if (!(table & present))
-            fault("table entry not present", linear, wanted, who, 0);
-        cached found = entry_of(table & 0xffff'f000, directory & table, table);
+
+        const step& leaf = steps[count - 1];
+        const std::uint64_t in_page = linear & format::bits(f.shift_of(level) - 1, 0) & ~std::uint64_t{0xfff};
+        x86_tlb::page found{.physical = f.page_of(leaf.entry, level) | in_page,
+            .size_bits = f.shift_of(level),
+            .writable = via.writable,
+            .user = via.user,
+            .executable = via.executable,
+            .dirty = false,
+            .global = control_.global_pages() && (leaf.entry & format::global)};
         allow(found, linear, wanted, who);
-        if (!(directory & accessed))
-            store_entry(directory_at, directory |= accessed);
-        directories_[index] = directory;
-        found.dirty = mark(table_at, table, wanted == intent::write);
+        for (std::size_t i = 0; i + 1 < count; ++i) {
+            mark(steps[i].at, steps[i].entry, format::accessed);
+            tlb_.remember_table(control_.context(), linear, f.shift_of(steps[i].level), steps[i].below);
+        }
+        const std::uint64_t marks = format::accessed | (wanted == intent::write ? format::dirty : 0);
+        mark(leaf.at, leaf.entry, marks);
+        found.dirty = (leaf.entry | marks) & format::dirty;
         return found;
     }
 
-    /// `rights` is what all levels agree on, `leaf` the entry that maps.
-    cached entry_of(std::uint64_t page, std::uint32_t rights, std::uint32_t leaf) const
+    /// The table that a walk begins with.
+    std::uint64_t first_table(std::uint64_t linear, intent wanted, privilege who) const
     {
-        return {page, (rights & writable) != 0, (rights & user) != 0, (leaf & dirty) != 0,
-            (cr4_ & page_global) != 0 && (leaf & global) != 0};
+        if (!control_.has_pointers())
+            return tables().root();
+        const std::uint64_t pointer = pointers_[linear >> 30 & 3];
+        if (!(pointer & format::present))
+            fault("pointer not present", linear, wanted, who, 0);
+        return format::table_of(pointer);
+    }
+
+    /// Puts `next` in force, with the pointers of PAE paging where they are in use and read anew [intel/vol3 §4.4.1].
+    void take(const x86_control& next, bool read_pointers)
+    {
+        if (next.has_pointers() && read_pointers) {
+            const format f{next, gigabyte_pages};
+            std::array<std::uint64_t, 4> pointers{};
+            for (std::size_t i = 0; i < 4; ++i) {
+                const phys_addr at = phys_addr::at(f.root() + std::uint64_t{8} * i);
+                note(access_kind::walk, at, 8);
+                pointers[i] = load<std::uint64_t>(memory_, at);
+                if ((pointers[i] & format::present) && (pointers[i] & f.reserved_in_pointer()))
+                    x86_control::general_protection("reserved bit in a pointer of PAE paging", at.raw());
+            }
+            pointers_ = pointers;
+        }
+        control_ = next;
     }
 
     /// [intel/vol3 §4.6.1]
-    void allow(const cached& entry, std::uint32_t linear, intent wanted, privilege who) const
+    void allow(const x86_tlb::page& entry, std::uint64_t linear, intent wanted, privilege who) const
     {
         const auto refuse = [&](const char* what) { fault(what, linear, wanted, who, error::present); };
         if (who == privilege::user && !entry.user)
             refuse("a supervisor's page");
         const bool supervisor = who != privilege::user;
         if (supervisor && entry.user) {
-            if (wanted == intent::execute && (cr4_ & smep))
+            if (wanted == intent::execute && control_.smep())
                 refuse("the supervisor executes a user page");
             const bool excused = alignment_check && who == privilege::supervisor;
-            if (wanted != intent::execute && (cr4_ & smap) && !excused)
+            if (wanted != intent::execute && control_.smap() && !excused)
                 refuse("the supervisor uses a user page");
         }
-        if (wanted == intent::write && !entry.writable && (!supervisor || (cr0_ & write_protect)))
+        if (wanted == intent::write && !entry.writable && (!supervisor || control_.write_protect()))
             refuse("write to a read-only page");
+        if (wanted == intent::execute && !entry.executable)
+            refuse("execution of a page that forbids it");
     }
 
-    /// Sets what a leaf lacks; whether it is dirty then.
-    bool mark(phys_addr at, std::uint32_t entry, bool written)
+    /// Sets what an entry lacks of `marks`.
+    void mark(phys_addr at, std::uint64_t entry, std::uint64_t marks)
     {
-        const std::uint32_t marked = entry | accessed | (written ? dirty : 0);
-        if (marked != entry)
-            store_entry(at, marked);
-        return (marked & dirty) != 0;
+        if ((entry & marks) == marks)
+            return;
+        note(access_kind::mark, at, tables().entry_size());
+        if (tables().wide())
+            store(memory_, at, entry | marks);
+        else
+            store(memory_, at, static_cast<std::uint32_t>(entry | marks));
     }
-
-    std::uint32_t load_entry(phys_addr at)
+    std::uint64_t load_entry(phys_addr at)
     {
-        note(access_kind::walk, at);
-        return load<std::uint32_t>(memory_, at);
+        note(access_kind::walk, at, tables().entry_size());
+        return tables().wide() ? load<std::uint64_t>(memory_, at) : load<std::uint32_t>(memory_, at);
     }
-    void store_entry(phys_addr at, std::uint32_t entry)
-    {
-        note(access_kind::mark, at);
-        store(memory_, at, entry);
-    }
-    void note(access_kind kind, phys_addr at)
+    void note(access_kind kind, phys_addr at, std::uint64_t size)
     {
         if (record_)
-            record_->note(kind, at.raw(), at, sizeof(std::uint32_t));
+            record_->note(kind, at.raw(), at, size);
     }
 
     /// Bits of a page fault's error code [intel/vol3 §4.7].
@@ -204,34 +246,22 @@ private:
         static constexpr std::uint32_t fetch = 1u << 4;
     };
     [[noreturn]] void fault(
-        const char* what, std::uint32_t linear, intent wanted, privilege who, std::uint32_t code) const
+        const char* what, std::uint64_t linear, intent wanted, privilege who, std::uint32_t code) const
     {
         if (wanted == intent::write)
             code |= error::write;
         if (who == privilege::user)
             code |= error::user;
-        if (wanted == intent::execute && (cr4_ & smep))
+        if (wanted == intent::execute && (control_.smep() || (control_.wide_entries() && control_.execute_disable())))
             code |= error::fetch;
         throw machine_error{std::string{"page fault: "} + what, linear, {x86_vector::page_fault, code}};
     }
 
-    static phys_addr entry_at(std::uint32_t table, std::uint32_t index)
-    {
-        return phys_addr::at((table & 0xffff'f000) + 4 * index);
-    }
-    void forget_all()
-    {
-        tlb_.clear();
-        directories_.clear();
-    }
-
     memory& memory_;
     recorder* record_;
-    std::uint32_t cr0_ = 0;
-    std::uint32_t cr3_ = 0;
-    std::uint32_t cr4_ = 0;
-    std::unordered_map<std::uint32_t, cached> tlb_;
-    std::unordered_map<std::uint32_t, std::uint32_t> directories_; ///< entries that name a table, by their index
+    x86_control control_;
+    std::array<std::uint64_t, 4> pointers_{}; ///< of PAE paging
+    x86_tlb tlb_;
 };
 
 } // namespace lobos::sim

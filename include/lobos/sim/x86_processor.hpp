@@ -41,8 +41,8 @@ public:
     {
         return {.table_root = phys_addr::at(mmu.cr3() & 0xffff'f000),
             .descriptors = {virt_addr::at(gdtr_base), gdtr_limit},
-            .cr0 = mmu.cr0(),
-            .cr4 = mmu.cr4(),
+            .cr0 = low(mmu.cr0()),
+            .cr4 = low(mmu.cr4()),
             .code_selector = segments[x86_segments::cs].selector,
             .data_selector = segments[x86_segments::ds].selector};
     }
@@ -114,9 +114,9 @@ public:
         state.esi = field(offsetof(layout, esi));
         state.ebx = field(offsetof(layout, ebx));
         state.ebp = state.edi = 0;
-        state.cr0 = mmu.cr0();
-        state.cr3 = mmu.cr3();
-        state.cr4 = mmu.cr4();
+        state.cr0 = low(mmu.cr0());
+        state.cr3 = low(mmu.cr3());
+        state.cr4 = low(mmu.cr4());
         state.flat = std::ranges::all_of(segments.all(), &x86_segment::flat);
         state.physical_eip =
             translate(segments.linear(cs, state.eip, 1, x86_mmu::intent::execute), x86_mmu::intent::execute);
@@ -139,8 +139,8 @@ public:
     /// All registers; not what the caches remember, which is nobody's state.
     void add_to(state_hash& hash) const
     {
-        for (const std::uint32_t value : {mmu.cr0(), mmu.cr3(), mmu.cr4(), gdtr_base, gdtr_limit, state.eax, state.ebx,
-                 state.esi, state.ebp, state.edi})
+        for (const std::uint32_t value : {low(mmu.cr0()), low(mmu.cr3()), low(mmu.cr4()), gdtr_base, gdtr_limit,
+                 state.eax, state.ebx, state.esi, state.ebp, state.edi})
             hash.add(value);
         hash.add(state.interrupts);
         for (const x86_segment& s : segments.all())
@@ -169,6 +169,8 @@ public:
     entry_state state;
 
 private:
+    static std::uint32_t low(std::uint64_t value) { return static_cast<std::uint32_t>(value); }
+
     static constexpr std::uint32_t loop_stack = 512; // more than any compiler has been seen to use
 
     phys_addr translate(std::uint32_t linear, x86_mmu::intent wanted)

@@ -9,22 +9,11 @@
 
 #include <lobos/handoff/contract.hpp>
 #include <lobos/plan/plan.hpp>
+#include <lobos/x86/control_registers.hpp>
 #include <lobos/x86/departure.hpp>
 #include <lobos/x86/segment_descriptor.hpp>
 
 namespace lobos::x86 {
-
-/// Bits of the control registers [intel/vol3 §2.5].
-namespace cr0 {
-inline constexpr std::uint32_t protection = 1u << 0;     ///< PE
-inline constexpr std::uint32_t write_protect = 1u << 16; ///< WP: read-only pages are so for the kernel too
-inline constexpr std::uint32_t paging = 1u << 31;        ///< PG
-} // namespace cr0
-namespace cr4 {
-inline constexpr std::uint32_t large_pages = 1u << 4;  ///< PSE
-inline constexpr std::uint32_t wide_pages = 1u << 5;   ///< PAE
-inline constexpr std::uint32_t global_pages = 1u << 7; ///< PGE
-} // namespace cr4
 
 /// EM_386: the machine of an ELF file for this port [elf/gabi].
 inline constexpr std::uint16_t elf_machine = 3;

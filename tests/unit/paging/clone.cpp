@@ -133,21 +133,24 @@ template <class Paging> struct clone_world : table_world<Paging> {
     static std::string text_of(std::uint64_t v) { return Catch::StringMaker<virt_addr>::convert(virt_addr::at(v)); }
 };
 
-/// A page on each level, the smallest twice in one table, once more far away, and one that may not be written.
+/// A page on each level up to the second, if the mode has it, the smallest twice in one table, once more far away, and
+/// one that may not be written.
 template <class Paging> struct running_kernel : clone_world<Paging> {
     using mode = manual<Paging>;
-    static constexpr std::uint64_t small = mode::span[0], large = mode::span[1];
+    static constexpr unsigned big_level = mode::page_levels > 1 ? 1 : 0;
+    static constexpr std::uint64_t small = mode::span[0], large = mode::span[1], big = mode::span[big_level];
+    static constexpr std::uint64_t next = 3 * large + big; ///< after the first big page
     static constexpr std::uint64_t end = std::uint64_t{1} << mode::address_bits;
 
     running_kernel()
     {
-        this->map(1, 3 * large, 5 * large);
-        this->map(1, 4 * large, 9 * large);
+        this->map(big_level, 3 * large, 5 * large);
+        this->map(big_level, next, 9 * large);
         this->map(0, 6 * large + 2 * small, 11 * small);
         this->map(0, 6 * large + 3 * small, 13 * small);
         this->map(0, 6 * large + 5 * small, 12 * small, 0);
         this->map(0, end - small, 0);
-        this->map(1, 8 * large, 2 * large, 0);
+        this->map(big_level, 8 * large, 2 * large, 0);
     }
 };
 
@@ -156,28 +159,28 @@ template <class Paging> struct running_kernel : clone_world<Paging> {
 TEMPLATE_LIST_TEST_CASE("a clone keeps the pages that were asked for and nothing else", "[paging][clone]", paging_modes)
 {
     running_kernel<TestType> k;
-    constexpr auto small = k.small, large = k.large, end = k.end;
+    constexpr auto small = k.small, large = k.large, big = k.big, next = k.next, end = k.end;
     const struct {
         std::vector<virt_range> keep;
         std::vector<piece> expected;
     } cases[] = {
         {{}, {}},
         // Of a page all of it, however little was asked for.
-        {{k.virt(3 * large + 1, 1)}, {{3 * large, large, 5 * large}}},
-        {{k.virt(4 * large - 1, 1)}, {{3 * large, large, 5 * large}}},
-        {{k.virt(4 * large - 1, 2)}, {{3 * large, large, 5 * large}, {4 * large, large, 9 * large}}},
+        {{k.virt(3 * large + 1, 1)}, {{3 * large, big, 5 * large}}},
+        {{k.virt(next - 1, 1)}, {{3 * large, big, 5 * large}}},
+        {{k.virt(next - 1, 2)}, {{3 * large, big, 5 * large}, {next, big, 9 * large}}},
         {{k.virt(6 * large + 2 * small + 5, 1)}, {{6 * large + 2 * small, small, 11 * small}}},
         {{k.virt(6 * large + 3 * small - 1, 2)},
             {{6 * large + 2 * small, small, 11 * small}, {6 * large + 3 * small, small, 13 * small}}},
         // Read-only stays read-only.
         {{k.virt(6 * large + 5 * small, 1)}, {{6 * large + 5 * small, small, 12 * small, false}}},
-        {{k.virt(8 * large + 7, 9)}, {{8 * large, large, 2 * large, false}}},
+        {{k.virt(8 * large + 7, 9)}, {{8 * large, big, 2 * large, false}}},
         // The top of the space, and one page asked for in three ways.
         {{k.virt(end - 1, 1)}, {{end - small, small, 0}}},
         {{k.virt(end - small, small)}, {{end - small, small, 0}}},
-        {{k.virt(3 * large, 1), k.virt(3 * large, large), k.virt(4 * large - 1, 1)}, {{3 * large, large, 5 * large}}},
-        {{k.virt(end - 1, 1), k.virt(6 * large + 2 * small, small), k.virt(3 * large, large)},
-            {{end - small, small, 0}, {6 * large + 2 * small, small, 11 * small}, {3 * large, large, 5 * large}}},
+        {{k.virt(3 * large, 1), k.virt(3 * large, big), k.virt(next - 1, 1)}, {{3 * large, big, 5 * large}}},
+        {{k.virt(end - 1, 1), k.virt(6 * large + 2 * small, small), k.virt(3 * large, big)},
+            {{end - small, small, 0}, {6 * large + 2 * small, small, 11 * small}, {3 * large, big, 5 * large}}},
     };
     for (const auto& c : cases) {
         CAPTURE(&c - cases);
@@ -185,7 +188,7 @@ TEMPLATE_LIST_TEST_CASE("a clone keeps the pages that were asked for and nothing
         const auto cloned = world.clone(c.keep);
         REQUIRE(fault_of(cloned) == no_fault);
         CHECK(world.scan(cloned->root, c.expected) == "");
-        CHECK(cloned->tables == tables_for<TestType>(c.expected, 1));
+        CHECK(cloned->tables == tables_for<TestType>(c.expected, k.big_level));
         CHECK(world.frames == cloned->tables);
         CHECK(world.additions == 1);
         for (std::uint64_t at = 0; at < world.first_frame; ++at)
@@ -200,7 +203,8 @@ TEMPLATE_LIST_TEST_CASE("what is added is mapped, and nothing else", "[paging][c
     running_kernel<TestType> k;
     constexpr std::uint64_t granule = TestType::granule.raw();
     constexpr auto end = k.end;
-    constexpr std::uint64_t top = mode::first_hole; // of what can be mapped one to one
+    // Of what can be mapped one to one.
+    constexpr std::uint64_t top = std::min<std::uint64_t>(mode::first_hole, std::uint64_t{1} << mode::physical_bits);
     const struct {
         std::vector<mapping> added;
         std::vector<piece> expected;
@@ -232,7 +236,8 @@ TEMPLATE_LIST_TEST_CASE(
     using mode = manual<TestType>;
     constexpr std::uint64_t granule = TestType::granule.raw();
     constexpr std::uint64_t large = mode::span[mode::largest_made];
-    constexpr std::uint64_t step = std::max(granule, std::uint64_t{mode::span[mode::largest_made - 1]});
+    constexpr std::uint64_t smaller = mode::span[mode::largest_made == 0 ? 0 : mode::largest_made - 1];
+    constexpr std::uint64_t step = std::max(granule, smaller);
     running_kernel<TestType> k;
     // From one step before a large page to one after another, with the physical side alike and not.
     for (const std::uint64_t before : {std::uint64_t{0}, step % large})
@@ -398,7 +403,9 @@ TEMPLATE_LIST_TEST_CASE(
     const auto conflict = [](std::uint64_t v) { return fault_at<TestType>(fault_code::mapping_conflict, v); };
     CHECK(said({}, {k.to(0, 2 * granule, 0), k.to(granule, granule, 3 * granule)}) == conflict(granule));
     CHECK(said({}, {k.to(0, 2 * granule, 0), k.to(granule, granule, granule, false)}) == conflict(granule));
-    if (granule == mode::span[0]) {
+    if (mode::page_levels == 1) {
+        // Every page is as small as that.
+    } else if (granule == mode::span[0]) {
         // A small page is wanted inside a large one.
         CHECK(said({k.virt(3 * large, 1)}, {k.to(3 * large + small, small, 0)}) == conflict(3 * large + small));
     } else {
@@ -439,7 +446,7 @@ TEMPLATE_LIST_TEST_CASE("what is to be kept has to be there, all of it", "[pagin
 {
     using mode = manual<TestType>;
     running_kernel<TestType> k;
-    constexpr auto large = k.large, small = k.small;
+    constexpr auto large = k.large, small = k.small, big = k.big, next = k.next;
     const auto said = [&](virt_range keep) {
         auto world = k;
         return fault_of(world.clone({keep}));
@@ -447,7 +454,7 @@ TEMPLATE_LIST_TEST_CASE("what is to be kept has to be there, all of it", "[pagin
     const auto absent = [](std::uint64_t v) { return fault_at<TestType>(fault_code::not_mapped, v); };
     CHECK(said(k.virt(0, 1)) == absent(0));
     CHECK(said(k.virt(3 * large - 1, 2)) == absent(3 * large - 1));
-    CHECK(said(k.virt(4 * large, large + 1)) == absent(5 * large));
+    CHECK(said(k.virt(next, big + 1)) == absent(next + big));
     CHECK(said(k.virt(6 * large + 2 * small, 3 * small)) == absent(6 * large + 4 * small));
     const std::uint64_t hole = mode::first_hole;
     auto up_to_the_hole = k;

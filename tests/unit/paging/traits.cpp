@@ -52,7 +52,8 @@ TEMPLATE_LIST_TEST_CASE("the sizes of a mode fit together", "[paging][traits]", 
     for_each_level<TestType::levels>([&](auto level) {
         CHECK(span_of<TestType, level> == byte_count::of(mode::span[level]));
         CHECK(TestType::template shift<level> == covered);
-        CHECK(sizeof(typename TestType::word) << TestType::template index_bits<level> == TestType::table_size.raw());
+        const std::uint64_t used = level + 1 == mode::levels ? root_bytes<TestType>() : TestType::table_size.raw();
+        CHECK(sizeof(typename TestType::word) << TestType::template index_bits<level> == used);
         covered += TestType::template index_bits<level>;
         granule_is_a_page |= span_of<TestType, level> == TestType::granule && TestType::template may_be_leaf<level>;
         CHECK(TestType::template may_be_leaf<level> == (level < mode::page_levels));
