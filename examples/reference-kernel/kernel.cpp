@@ -79,7 +79,7 @@ text_line exec_linux(glue& g, const file_in_memory& in, stage_times& times)
         if (!image)
             return in_words(image.error());
         report_loaded(image->segments, times);
-        const x86::linux32_entry contract{*image, find_rsdp()};
+        const x86::linux32_entry contract{*image, {.acpi_rsdp = find_rsdp()}};
         return go(g, contract, times);
     };
     if (boot_options.initrd.empty())

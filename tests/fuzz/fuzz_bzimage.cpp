@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-or-later OR BSD-2-Clause
 // load_bzimage with any header, size, memory map and request, against a second reading: the same images are accepted,
-// kernel and initrd lie at the best place there is, and the boot parameters say what the image is. Input: the request,
-// the map, then the setup header of the file; the other bytes of the file do not matter and are zeros.
+// kernel and initrd lie at the best place there is, and the boot parameters say what the image is, as does the setup
+// page of the real-mode entry. Input: the request, the map, then the setup header of the file; the other bytes of the
+// file do not matter.
 
 #include <cstring>
 #include <string>
 
 #include <lobos/x86/boot_params.hpp>
+#include <lobos/x86/linux16_image.hpp>
 
 #include <tests/fuzz/files.hpp>
 #include <tests/fuzz/naive_map.hpp>
@@ -21,7 +23,7 @@ constexpr std::uint64_t one_mib = 0x10'0000, last_of_4g = 0xffff'ffff;
 // A setup header by the names of the manual, read once more.
 struct linux_header {
     std::uint8_t setup_sects, jump, loadflags, relocatable, min_alignment;
-    std::uint16_t boot_flag, version;
+    std::uint16_t boot_flag, version, xloadflags;
     std::uint32_t syssize, magic, initrd_addr_max, kernel_alignment, cmdline_size, init_size;
     std::uint64_t pref_address;
 
@@ -32,9 +34,11 @@ struct linux_header {
         };
         get(0x1f1, setup_sects), get(0x1f4, syssize), get(0x1fe, boot_flag), get(0x201, jump), get(0x202, magic);
         get(0x206, version), get(0x211, loadflags), get(0x22c, initrd_addr_max), get(0x230, kernel_alignment);
-        get(0x234, relocatable), get(0x235, min_alignment), get(0x238, cmdline_size), get(0x258, pref_address);
+        get(0x234, relocatable), get(0x235, min_alignment), get(0x236, xloadflags), get(0x238, cmdline_size),
+            get(0x258, pref_address);
         get(0x260, init_size);
     }
+    bool flagged(unsigned flag) const { return version >= 0x20c && (xloadflags & flag) != 0; }
     wide setup_size() const { return (setup_sects == 0 ? wide{5} : wide{setup_sects} + 1) * 512; }
 };
 
@@ -46,6 +50,10 @@ struct oracle {
     linux_header h{file};
     expected_faults faults = {};
     std::uint64_t kernel_at = 0, initrd_at = 0, alignment = h.kernel_alignment;
+
+    bool has_entry_64() const { return h.flagged(1) && file.size().raw() > h.setup_size() + 0x200; }
+    bool above_4g() const { return has_entry_64() && h.flagged(2); }
+    bool goes_high() const { return request.entry == linux_entry::long_64 && above_4g(); }
 
     void read()
     {
@@ -67,6 +75,7 @@ struct oracle {
         faults.add_if(line.size() > h.cmdline_size || line.size() > 4095 || line.find('\0') != line.npos,
             fault_code::command_line_too_long);
         faults.add_if(initrd && initrd->size().raw() == 0, fault_code::empty_image);
+        faults.add_if(request.entry == linux_entry::long_64 && !has_entry_64(), fault_code::unsupported);
         if (faults.none())
             place();
     }
@@ -77,7 +86,8 @@ struct oracle {
         for (const phys_range& t : request.taken)
             taken.push_back(plain(t));
         const piece within = plain(request.within);
-        const piece reach{std::max({within.first, h.pref_address, one_mib}), std::min(within.last, last_of_4g)};
+        const piece reach{std::max({within.first, h.pref_address, one_mib}),
+            std::min(within.last, goes_high() ? naive_map::top : last_of_4g)};
         std::optional<std::uint64_t> found;
         const auto try_one = [&](wide a) {
             if (!found && reach.first <= reach.last)
@@ -102,12 +112,14 @@ struct oracle {
         if (!initrd)
             return;
         const std::uint64_t kernel_last = kernel_at + h.init_size - 1;
-        const std::uint64_t last = std::min<std::uint64_t>(h.initrd_addr_max, within.last);
+        const std::uint64_t last =
+            std::min<std::uint64_t>(goes_high() ? naive_map::top : h.initrd_addr_max, within.last);
         const wide pages = (wide{initrd->size().raw()} + 4095) / 4096 * 4096;
         const std::uint64_t low = std::max(within.first, one_mib);
         std::optional<std::uint64_t> high;
-        if (const auto from = std::max(kernel_last + 1, low); from <= last)
-            high = map.hole(false, pages, 4096, {from, last}, taken);
+        if (kernel_last < last)
+            if (const auto from = std::max(kernel_last + 1, low); from <= last)
+                high = map.hole(false, pages, 4096, {from, last}, taken);
         if (const auto to = std::min(last, kernel_at - 1); !high && low <= to)
             high = map.hole(false, pages, 4096, {low, to}, taken);
         if (!high)
@@ -119,7 +131,10 @@ struct oracle {
 void check_image(const oracle& o, const linux_image& image)
 {
     const auto kernel = phys_range::of(phys_addr::at(o.kernel_at), byte_count::of(o.h.init_size));
-    must(image.kernel == kernel && image.entry == kernel.first(), "the kernel is not where it should be");
+    must(image.kernel == kernel, "the kernel is not where it should be");
+    must(image.entry.raw() == (kernel.last().raw() <= last_of_4g ? o.kernel_at : naive_map::top), "another entry");
+    must(image.entry_64.has_value() == o.has_entry_64() && image.above_4g == o.above_4g(), "xloadflags misread");
+    must(!image.entry_64 || image.entry_64->raw() == o.kernel_at + 0x200, "another 64-bit entry");
     must(image.initrd.has_value() == (o.initrd != nullptr), "an initrd that nobody gave, or none");
     must(!image.initrd || *image.initrd == phys_range::of(phys_addr::at(o.initrd_at), o.initrd->size()),
         "the initrd is not where it should be");
@@ -163,7 +178,9 @@ void check_boot_params(
     const auto made = make_boot_params(image, map, {phys_addr::at(line_at), rsdp}, page);
     expected_faults faults;
     faults.add_if(map.regions().size() > 128, fault_code::too_many_regions);
-    faults.add_if(wide{line_at} + image.command_line.size() > last_of_4g, fault_code::bad_range);
+    const auto in_reach = [&](wide last) { return last <= (image.above_4g ? naive_map::top : last_of_4g); };
+    faults.add_if(!in_reach(wide{line_at} + image.command_line.size()), fault_code::bad_range);
+    must(!image.initrd || in_reach(image.initrd->last().raw()), "an initrd where the kernel cannot have it");
     for (const region& r : map.regions())
         faults.add_if(r.range.first().raw() == 0 && r.range.last().raw() == naive_map::top, fault_code::bad_range);
     faults.check(made, stage::staging);
@@ -174,7 +191,10 @@ void check_boot_params(
         std::memcpy(wanted.data() + at, &value, width);
     };
     std::copy_n(image.header.begin(), image.header_size, wanted.begin() + 0x1f1);
-    put(0x210, 0xff, 1), put(0x226, 0, 2), put(0x250, 0, 8), put(0x214, image.kernel.first().raw(), 4);
+    put(0x210, 0xff, 1), put(0x226, 0, 2), put(0x250, 0, 8), put(0xc8, line_at >> 32, 4);
+    put(0x214, image.kernel.last().raw() <= last_of_4g ? image.kernel.first().raw() : 0, 4);
+    put(0xc0, image.initrd ? image.initrd->first().raw() >> 32 : 0, 4);
+    put(0xc4, image.initrd ? image.initrd->size().raw() >> 32 : 0, 4);
     put(0x218, image.initrd ? image.initrd->first().raw() : 0, 4), put(0x228, line_at, 4);
     put(0x21c, image.initrd ? image.initrd->size().raw() : 0, 4), put(0x70, rsdp ? rsdp->raw() : 0, 8);
     put(0x1e8, map.regions().size(), 1);
@@ -187,6 +207,47 @@ void check_boot_params(
         entry += 20;
     }
     must(page == wanted, "the boot parameters are not the image's");
+}
+
+// The same by the real-mode entry: kernel and initrd lie where they did, and the real-mode part at the best place.
+void check_linux16(const oracle& o, const region_map& map, const result<linux_image>& image)
+{
+    const auto found =
+        o.initrd ? load_linux16(o.file, *o.initrd, o.request, map) : load_linux16(o.file, o.request, map);
+    if (!image) {
+        must(!found && found.error() == image.error(), "another fault than without the real-mode part");
+        return;
+    }
+    std::vector<piece> taken;
+    for (const phys_range& t : o.request.taken)
+        taken.push_back(plain(t));
+    const auto at = o.map.hole(false, 0x1'0000, 4096, {0x1000, 0x9'ffff}, taken);
+    expected_faults faults;
+    faults.add_if(o.h.setup_size() > 0x8000, fault_code::unsupported);
+    faults.add_if(!at, fault_code::no_room);
+    faults.check(found, stage::loading);
+    if (!found)
+        return;
+    must(found->real_mode.raw() == *at && found->setup_size.raw() == o.h.setup_size(), "another real-mode part");
+    must(found->base.kernel == image->kernel && found->base.initrd == image->initrd, "another kernel");
+    for (std::size_t i = 0; i < found->base.segments.size(); ++i) {
+        const phys_range here = found->base.segments[i].destination;
+        must(i < image->segments.size() ? here == image->segments[i].destination : found->area().contains(here),
+            "a segment elsewhere");
+        must(!here.overlaps(found->setup_page()) && !here.overlaps(found->command_line_page()), "over a made page");
+    }
+
+    std::array<std::byte, 4096> page, wanted{};
+    must(make_setup_page(o.file, *found, page).has_value(), "the file has its setup part");
+    for (std::size_t i = 0; i < wanted.size() && i < o.h.setup_size(); ++i)
+        wanted[i] = o.file.peek<std::byte>(i);
+    const auto put = [&](std::size_t field, std::uint64_t value, std::size_t width) {
+        std::memcpy(wanted.data() + field, &value, width);
+    };
+    put(0x210, 0xff, 1), put(0x211, o.h.loadflags | 0x80u, 1), put(0x214, o.kernel_at, 4), put(0x224, 0xde00, 2);
+    put(0x218, image->initrd ? o.initrd_at : 0, 4), put(0x21c, image->initrd ? o.initrd->size().raw() : 0, 4);
+    put(0x226, 0, 2), put(0x228, *at + 0xe000, 4), put(0x230, o.alignment, 4), put(0x250, 0, 8);
+    must(page == wanted, "the setup page is not the image's");
 }
 
 } // namespace
@@ -214,6 +275,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     linux_request request{.taken = taken};
     if ((shape & 2) != 0)
         request.within = in.range();
+    if ((shape & 16) != 0)
+        request.entry = linux_entry::long_64;
     const bytes line = copy_of(in.take(in.byte()));
     const std::string longer = std::string(in.number(2) % 5000, 'x') + std::string{text_of(line)};
     request.command_line = (shape & 4) != 0 ? std::string_view{longer} : text_of(line);
@@ -231,6 +294,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     const auto again = with_initrd ? load_bzimage(other, initrd, request, map) : load_bzimage(other, request, map);
     must(image.has_value() == again.has_value() && (image || image.error() == again.error()),
         "the answer depends on what lies past the file");
+    if (request.entry == linux_entry::protected_32)
+        check_linux16(o, map, image);
     must(std::ranges::equal(map.regions(), before), "loading changed the memory map");
     if (image) {
         check_image(o, *image);

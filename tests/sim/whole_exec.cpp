@@ -16,7 +16,7 @@ TEST_CASE("a Linux kernel with initrd replaces the running kernel, to the last b
     const auto image = s.load();
     REQUIRE(image);
     const auto rsdp = phys_addr::at(0xf5a0);
-    const x86::linux32_entry contract{*image, rsdp};
+    const x86::linux32_entry contract{*image, {.acpi_rsdp = rsdp}};
     auto staged = prepare(s.machine, contract);
     REQUIRE(staged);
     const exec_plan plan = staged->plan();

@@ -78,7 +78,7 @@ void kernel_execs_linux(
     const auto image = load_bzimage(file, staged_file{glue.memory(), initrd}, request, glue.memory_map());
     if (!alone || !image)
         return say(alone ? image.error() : alone.error());
-    say(go(glue, x86::linux32_entry{*image, 0xe0000_pa}));
+    say(go(glue, x86::linux32_entry{*image, {.acpi_rsdp = 0xe0000_pa}}));
 }
 
 void kernel_execs_paged(stub::glue& glue, std::span<const extent> kernel, std::span<const multiboot_module> modules)

@@ -20,6 +20,7 @@ struct bzimage_builder {
     std::uint32_t initrd_addr_max = 0x7fff'ffff;
     std::uint32_t cmdline_size = 2047;
     std::uint16_t version = 0x20f;
+    std::uint16_t xloadflags = 0; ///< 1: has a 64-bit entry, 2: goes above 4 GiB
 
     bytes build() const
     {
@@ -31,8 +32,8 @@ struct bzimage_builder {
             std::uint64_t value;
         } fields[] = {{0x1f1, 1, setup_sects}, {0x1f4, 4, code >> 4}, {0x1fe, 2, 0xaa55}, {0x200, 2, 0x6aeb},
             {0x202, 4, 0x53726448}, {0x206, 2, version}, {0x211, 1, 0x81}, {0x22c, 4, initrd_addr_max},
-            {0x230, 4, kernel_alignment}, {0x234, 1, relocatable}, {0x235, 1, min_alignment}, {0x238, 4, cmdline_size},
-            {0x250, 8, 0x1122'3344}, {0x258, 8, pref_address}, {0x260, 4, init_size}};
+            {0x230, 4, kernel_alignment}, {0x234, 1, relocatable}, {0x235, 1, min_alignment}, {0x236, 2, xloadflags},
+            {0x238, 4, cmdline_size}, {0x250, 8, 0x1122'3344}, {0x258, 8, pref_address}, {0x260, 4, init_size}};
         for (const auto& f : fields)
             patch(file, f.offset, f.width, f.value);
         return file;

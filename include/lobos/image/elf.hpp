@@ -3,9 +3,10 @@
 
 /// \file
 /// The loader for executable ELF files [elf/gabi ch. 4 "ELF Header", ch. 5 "Program Header"]: a kernel linked to a
-/// fixed physical address (`p_paddr`), to be entered at a virtual one (`e_entry`, inside some `p_vaddr`). All numbers
-/// are bytes or byte addresses. The file is trusted in nothing: every sum is checked against the width of the file's
-/// own class and every range against the file. The class, 32-bit or 64-bit, is a parameter; both are little-endian.
+/// fixed physical address (`p_paddr`), to be entered at a virtual one (`e_entry`, inside some `p_vaddr`), or, where the
+/// caller says so, at a physical one. All numbers are bytes or byte addresses. The file is trusted in nothing: every
+/// sum is checked against the width of the file's own class and every range against the file. The class, 32-bit or
+/// 64-bit, is a parameter; both are little-endian.
 
 #include <algorithm>
 #include <bit>
@@ -21,7 +22,14 @@ namespace lobos {
 struct elf_image {
     segment_list segments;
     fixed_list<virtual_segment, max_segments> mappings;
-    virt_addr entry;
+    virt_addr entry; ///< `e_entry`, as the `elf_entry` reads it
+};
+
+/// What `e_entry` is.
+enum class elf_entry : std::uint8_t {
+    virtual_address,  ///< as the format says
+    physical_address, ///< as in a Linux vmlinux, which begins before it has mapped itself
+    elsewhere,        ///< not where this image is entered: not looked at
 };
 
 /// True when the file begins with the four bytes of every ELF file. It may still be one that cannot be loaded.
@@ -42,7 +50,12 @@ template <class Class, image_source S> class elf_loader {
 
 public:
     /// `image` is empty, and afterwards complete unless there was a fault.
-    constexpr elf_loader(const S& file, elf_image& image) : file_{file}, image_{image} {}
+    constexpr elf_loader(const S& file, elf_image& image, elf_entry entry = elf_entry::virtual_address)
+        : file_{file},
+          image_{image},
+          entry_{entry}
+    {
+    }
 
     result<void> load(std::uint16_t machine)
     {
@@ -56,7 +69,7 @@ public:
         for (std::uint16_t i = 0; i < header_.phnum; ++i)
             if (auto taken = take_padding(i); !taken)
                 return taken;
-        if (!entry_is_code())
+        if (entry_ != elf_entry::elsewhere && !entry_is_code())
             return refuse(fault_code::entry_not_in_image, stage::loading, header_.entry);
         image_.entry = virt_addr::at(header_.entry);
 
@@ -186,10 +199,11 @@ private:
     bool entry_is_code() const
     {
         for (const program_header& p : loads_) {
-            const bool inside = header_.entry >= p.vaddr && header_.entry - p.vaddr < p.filesz;
+            const address first = entry_ == elf_entry::physical_address ? p.paddr : p.vaddr;
+            const bool inside = header_.entry >= first && header_.entry - first < p.filesz;
             if (!inside || (p.flags & pf_x) == 0)
                 continue;
-            const phys_addr at = phys_addr::at(std::uint64_t{p.paddr} + (header_.entry - p.vaddr));
+            const phys_addr at = phys_addr::at(std::uint64_t{p.paddr} + (header_.entry - first));
             for (const segment& padding : image_.segments)
                 if (padding.destination.contains(at))
                     return false;
@@ -219,6 +233,7 @@ private:
     header header_{};
     fixed_list<program_header, max_segments> loads_;
     elf_image& image_;
+    elf_entry entry_;
 };
 
 /// Reads `file` as an executable of `Class` for `machine` (an EM_ number) and says what must lie where. Of each PT_LOAD
@@ -228,12 +243,13 @@ private:
 /// or a segment's bytes lie past the end), bad_header (a field contradicts the format or wraps; a padding outside the
 /// image), unsupported (class, byte order, not ET_EXEC, other machine), empty_image (nothing to load), no_space (more
 /// than `max_segments`), destinations_overlap (two PT_LOADs, or two paddings), mapping_conflict (virtual ranges of two
-/// PT_LOADs overlap), entry_not_in_image (the entry is no byte of the file in an executable PT_LOAD, or lies in a
-/// padding).
-template <class Class, image_source S> result<elf_image> load_elf(const S& file, std::uint16_t machine)
+/// PT_LOADs overlap), entry_not_in_image (the entry, read as `entry` says, is no byte of the file in an executable
+/// PT_LOAD, or lies in a padding).
+template <class Class, image_source S>
+result<elf_image> load_elf(const S& file, std::uint16_t machine, elf_entry entry = elf_entry::virtual_address)
 {
     result<elf_image> image;
-    if (auto loaded = elf_loader<Class, S>{file, *image}.load(machine); !loaded)
+    if (auto loaded = elf_loader<Class, S>{file, *image, entry}.load(machine); !loaded)
         image = std::unexpected{loaded.error()};
     return image;
 }

@@ -2,10 +2,11 @@
 #pragma once
 
 /// \file
-/// The page of boot parameters, Linux's "zero page", as the kernel's 32-bit entry point wants to find it at %esi
-/// [linux/boot.rst "32-bit Boot Protocol"] [linux/zero-page.rst]: all zero, but for the setup header of the file with
-/// the loader's fields filled in, the memory map, and the ACPI root pointer. No video mode is described (`screen_info`
-/// stays zero): the kernel talks to its serial console until a driver finds the display. Addresses are physical bytes.
+/// The page of boot parameters, Linux's "zero page", as the kernel's 32-bit entry point wants to find it at %esi and
+/// its 64-bit one at %rsi [linux/boot.rst "32-bit Boot Protocol", "64-bit Boot Protocol"] [linux/zero-page.rst]: all
+/// zero, but for the setup header of the file with the loader's fields filled in, the memory map, and what is known of
+/// the firmware. No video mode is described (`screen_info` stays zero): the kernel talks to its serial console until a
+/// driver finds the display. What has no room in the page goes on in setup data. Addresses are physical bytes.
 
 #include <algorithm>
 #include <optional>
@@ -13,6 +14,7 @@
 
 #include <lobos/core/region_map.hpp>
 #include <lobos/image/bzimage.hpp>
+#include <lobos/x86/setup_data.hpp>
 
 namespace lobos {
 
@@ -20,103 +22,186 @@ namespace lobos {
 namespace boot_params {
 inline constexpr std::size_t size = 4096;
 inline constexpr std::size_t acpi_rsdp_addr = 0x070;    // 8
-inline constexpr std::size_t ext_ramdisk_image = 0x0c0; // 4, the upper halves; they stay 0
+inline constexpr std::size_t ext_ramdisk_image = 0x0c0; // 4, the upper halves
 inline constexpr std::size_t ext_ramdisk_size = 0x0c4;  // 4
 inline constexpr std::size_t ext_cmd_line_ptr = 0x0c8;  // 4
-inline constexpr std::size_t e820_entries = 0x1e8;      // 1
-inline constexpr std::size_t sentinel = 0x1ef;          // 1, 0 from a loader that cleared the page
-inline constexpr std::size_t e820_table = 0x2d0;        // entries of 8 bytes address, 8 bytes size, 4 bytes type
-inline constexpr std::size_t e820_entry_size = 20;
+inline constexpr std::size_t efi_info = 0x1c0;          // 32, the eight fields that follow
+inline constexpr std::size_t efi_loader_signature = 0x1c0;
+inline constexpr std::size_t efi_systab = 0x1c4;
+inline constexpr std::size_t efi_memdesc_size = 0x1c8;
+inline constexpr std::size_t efi_memdesc_version = 0x1cc;
+inline constexpr std::size_t efi_memmap = 0x1d0;
+inline constexpr std::size_t efi_memmap_size = 0x1d4;
+inline constexpr std::size_t efi_systab_hi = 0x1d8;
+inline constexpr std::size_t efi_memmap_hi = 0x1dc;
+inline constexpr std::size_t e820_entries = 0x1e8; // 1
+inline constexpr std::size_t sentinel = 0x1ef;     // 1, 0 from a loader that cleared the page
+inline constexpr std::size_t e820_table = 0x2d0;   // of `e820_entry`s
+inline constexpr std::size_t e820_entry_size = sizeof(e820_entry);
 inline constexpr std::size_t e820_max_entries = 128;
 } // namespace boot_params
+
+/// The EFI firmware of the machine, if it has not been told virtual addresses yet: what it was told, this page cannot
+/// say.
+struct linux_efi {
+    bool is_64_bit; ///< the firmware, not the kernel
+    phys_addr system_table;
+    phys_range memory_map; ///< the firmware's own, an array of its descriptors
+    std::uint32_t descriptor_size;
+    std::uint32_t descriptor_version;
+};
 
 /// What the loader does not know: where things lie that are not part of the image.
 struct linux_parameters {
     phys_addr command_line_at;               ///< of `linux_image::command_line` and a terminator
     std::optional<phys_addr> acpi_rsdp = {}; ///< if known: a kernel on a machine without a BIOS cannot find it itself
+    std::optional<linux_efi> efi = {};
+    std::span<const std::byte> rng_seed = {}; ///< random bytes that nobody else has, or none; goes into setup data
 };
 
-/// The type of a region in an e820 map [acpi/6.5 table 15.2]. A safe region is reserved: the new kernel must not take
-/// it for free memory while it still stands on the tables in it.
-constexpr std::uint32_t e820_type(region_kind kind)
+/// How many pages of parameters tell of `regions` regions and a seed of `seed_size` bytes: the page of boot parameters,
+/// one for the command line, and those for setup data. Precondition: the seed has at most `setup_data::longest` bytes.
+constexpr std::size_t linux_parameter_pages(std::size_t regions, std::size_t seed_size)
 {
-    switch (kind) {
-    case region_kind::usable: return 1;
-    case region_kind::acpi_reclaimable: return 3;
-    case region_kind::acpi_nvs: return 4;
-    case region_kind::defective: return 5;
-    case region_kind::reserved:
-    case region_kind::safe:
-    case region_kind::surviving: return 2;
-    }
-    return 2;
+    const std::size_t behind = regions - std::min(regions, boot_params::e820_max_entries);
+    return 2 + setup_data::pages_for(behind, seed_size);
 }
 
-/// Writes `value` at `offset`, little-endian. Precondition: it fits.
-template <class T> constexpr void put_field(std::span<std::byte> page, std::size_t offset, T value)
+namespace detail {
+
+constexpr std::uint32_t lower(std::uint64_t value)
 {
-    for (std::byte& b : page.subspan(offset, sizeof(T))) {
-        b = static_cast<std::byte>(value & 0xff);
-        value = static_cast<T>(std::uint64_t{value} >> 8);
-    }
+    return static_cast<std::uint32_t>(value & 0xffff'ffff);
+}
+constexpr std::uint32_t upper(std::uint64_t value)
+{
+    return static_cast<std::uint32_t>(value >> 32);
 }
 
-/// Fills `out` for `image`; the regions of `map` become the e820 map. The ACPI root pointer is told whatever the
-/// protocol version: kernels that call themselves 2.13 read it too (2.14 is to be taken as 2.13, says
-/// [linux/boot.rst]), and to older ones the field is padding. Faults: too_many_regions (more than 128; nothing is cut),
-/// bad_range (the command line does not lie below 4 GiB, or a region of the map is the whole 2^64 bytes). After a fault
-/// the contents of `out` mean nothing.
+constexpr result<void> put_efi_info(std::span<std::byte, boot_params::size> out, const linux_efi& efi)
+{
+    using namespace boot_params;
+    const auto outside = [](phys_addr at) { return refuse(fault_code::bad_range, stage::staging, at); };
+    if (!efi.is_64_bit && !below_4g.contains(efi.system_table))
+        return outside(efi.system_table);
+    if ((!efi.is_64_bit && !below_4g.contains(efi.memory_map)) ||
+        (efi.memory_map.last() - efi.memory_map.first()).raw() >= 0xffff'ffff)
+        return outside(efi.memory_map.first());
+    const std::uint64_t table = efi.system_table.raw();
+    const std::uint64_t memory_map = efi.memory_map.first().raw();
+    put_field(out, efi_loader_signature, std::uint32_t{efi.is_64_bit ? 0x3436'4c45u : 0x3233'4c45u}); // "EL64", "EL32"
+    put_field(out, efi_systab, lower(table));
+    put_field(out, efi_systab_hi, upper(table));
+    put_field(out, efi_memmap, lower(memory_map));
+    put_field(out, efi_memmap_hi, upper(memory_map));
+    put_field(out, efi_memmap_size, lower(efi.memory_map.size().raw()));
+    put_field(out, efi_memdesc_size, efi.descriptor_size);
+    put_field(out, efi_memdesc_version, efi.descriptor_version);
+    return {};
+}
+
+} // namespace detail
+
+/// Fills `out` for `image`; the first 128 regions of `map` become the e820 map. The others, and the seed, are in the
+/// chain of setup data at `setup_data_at`, 0 for none. The ACPI root pointer is told whatever the protocol version:
+/// kernels that call themselves 2.13 read it too (2.14 is to be taken as 2.13, says [linux/boot.rst]), and to older
+/// ones the field is padding. Faults: too_many_regions (more than 128 without setup data; nothing is cut), bad_range
+/// (the command line or the initrd does not lie below 4 GiB and the image cannot have it elsewhere; the EFI memory map
+/// has 4 GiB or more, or the tables of a 32-bit firmware do not lie below; a region of the map is the whole 2^64
+/// bytes). After a fault the contents of `out` mean nothing.
 constexpr result<void> make_boot_params(const linux_image& image, const region_map& map,
-    const linux_parameters& parameters, std::span<std::byte, boot_params::size> out)
+    const linux_parameters& parameters, std::span<std::byte, boot_params::size> out, phys_addr setup_data_at = {})
 {
-    const auto regions = map.regions();
-    if (regions.size() > boot_params::e820_max_entries)
+    auto regions = map.regions();
+    if (regions.size() > boot_params::e820_max_entries && setup_data_at == phys_addr{})
         return refuse(fault_code::too_many_regions, stage::staging, regions.size());
-    const auto command_line =
-        phys_range::checked(parameters.command_line_at, byte_count::of(std::uint64_t{image.command_line.size()} + 1));
-    if (!command_line || !below_4g.contains(*command_line))
+    for (const region& r : regions)
+        if ((r.range.last() - r.range.first()).raw() == ~std::uint64_t{0})
+            return refuse(fault_code::bad_range, stage::staging, r.range.first());
+    regions = regions.first(std::min(regions.size(), boot_params::e820_max_entries));
+    const auto in_reach = [&image](
+                              std::optional<phys_range> r) { return r && (image.above_4g || below_4g.contains(*r)); };
+    const auto line_size = byte_count::of(std::uint64_t{image.command_line.size()} + 1);
+    if (!in_reach(phys_range::checked(parameters.command_line_at, line_size)))
         return refuse(fault_code::bad_range, stage::staging, parameters.command_line_at);
+    if (image.initrd && !in_reach(image.initrd))
+        return refuse(fault_code::bad_range, stage::staging, image.initrd->first());
 
     std::fill(out.begin(), out.end(), std::byte{0});
     std::copy_n(image.header.begin(), std::min<std::size_t>(image.header_size, image.header.size()),
         out.begin() + setup_header::begin);
 
-    const auto put_address = [out](std::size_t field, phys_addr a) {
-        put_field(out, field, static_cast<std::uint32_t>(a.raw()));
+    const auto put_halves = [out](std::size_t low_field, std::size_t high_field, std::uint64_t value) {
+        put_field(out, low_field, detail::lower(value));
+        put_field(out, high_field, detail::upper(value));
     };
     put_field(out, setup_header::type_of_loader, std::uint8_t{0xff}); // none of those with a number
     put_field(out, setup_header::ext_loader_type, std::uint8_t{0});
     put_field(out, setup_header::ext_loader_ver, std::uint8_t{0});
-    put_field(out, setup_header::setup_data, std::uint64_t{0}); // a list in memory: the file cannot know of one
-    put_address(setup_header::code32_start, image.entry);
-    put_address(setup_header::cmd_line_ptr, parameters.command_line_at);
-    put_address(setup_header::ramdisk_image, image.initrd ? image.initrd->first() : phys_addr{});
-    const byte_count initrd_size = image.initrd ? image.initrd->size() : byte_count{};
-    put_field(out, setup_header::ramdisk_size, static_cast<std::uint32_t>(initrd_size.raw()));
+    put_field(out, setup_header::setup_data, setup_data_at.raw()); // a list in memory: the file cannot know of one
+    put_field(out, setup_header::code32_start, below_4g.contains(image.entry) ? detail::lower(image.entry.raw()) : 0u);
+    put_halves(setup_header::cmd_line_ptr, boot_params::ext_cmd_line_ptr, parameters.command_line_at.raw());
+    put_halves(
+        setup_header::ramdisk_image, boot_params::ext_ramdisk_image, image.initrd ? image.initrd->first().raw() : 0);
+    put_halves(
+        setup_header::ramdisk_size, boot_params::ext_ramdisk_size, image.initrd ? image.initrd->size().raw() : 0);
     if (parameters.acpi_rsdp)
         put_field(out, boot_params::acpi_rsdp_addr, parameters.acpi_rsdp->raw());
+    if (parameters.efi)
+        if (const auto told = detail::put_efi_info(out, *parameters.efi); !told)
+            return told;
 
     put_field(out, boot_params::e820_entries, static_cast<std::uint8_t>(regions.size()));
     std::size_t entry = boot_params::e820_table;
     for (const region& r : regions) {
-        const std::uint64_t all_but_one = (r.range.last() - r.range.first()).raw();
-        if (all_but_one == ~std::uint64_t{0})
-            return refuse(fault_code::bad_range, stage::staging, r.range.first());
-        put_field(out, entry, r.range.first().raw());
-        put_field(out, entry + 8, all_but_one + 1);
-        put_field(out, entry + 16, e820_type(r.kind));
+        const e820_entry bytes = make_e820_entry(r);
+        std::copy(bytes.begin(), bytes.end(), out.begin() + static_cast<std::ptrdiff_t>(entry));
         entry += boot_params::e820_entry_size;
     }
+    return {};
+}
+
+/// Writes all that `image` is told into `pages`: the boot parameters into the first, the command line into the second
+/// (`parameters.command_line_at` is not looked at), setup data into the rest, as much as is needed and no page twice.
+/// Precondition: at least two pages. Faults: too_many_regions (the map has more than the pages take), no_space (the
+/// seed has no page or more than `setup_data::longest` bytes; at: its size), bad_range (setup data at address 0, which
+/// ends a chain), those of make_boot_params. Nothing is written before the last of them is found.
+template <physical_memory M>
+result<void> write_boot_params(M& memory, const linux_image& image, const region_map& map, linux_parameters parameters,
+    std::span<const phys_addr> pages)
+{
+    expects(pages.size() >= 2, "boot parameters and a command line have a page each");
+    const auto for_data = pages.subspan(2);
+    const auto seed = parameters.rng_seed;
+    const auto regions = map.regions();
+    const auto behind = regions.subspan(std::min(regions.size(), boot_params::e820_max_entries));
+    if (!seed.empty() && (for_data.empty() || seed.size() > setup_data::longest))
+        return refuse(fault_code::no_space, stage::staging, seed.size());
+    if (behind.size() > setup_data::capacity(for_data.size(), seed.size()))
+        return refuse(fault_code::too_many_regions, stage::staging, regions.size());
+
+    const bool chained = !behind.empty() || !seed.empty();
+    for (const phys_addr page : for_data)
+        if (chained && page == phys_addr{})
+            return refuse(fault_code::bad_range, stage::staging, page);
+
+    parameters.command_line_at = pages[1];
+    std::array<std::byte, boot_params::size> page{};
+    if (const auto made = make_boot_params(image, map, parameters, page, chained ? for_data[0] : phys_addr{}); !made)
+        return made;
+    memory.write(pages[0], page);
+    memory.write(pages[1], std::as_bytes(std::span{image.command_line}));
+    store(memory, pages[1] + byte_count::of(image.command_line.size()), char{0});
+    setup_data::write(memory, behind, seed, for_data);
     return {};
 }
 
 // Sanity checks
 static_assert(setup_header::largest_end < boot_params::e820_table);
 static_assert(boot_params::e820_table + boot_params::e820_max_entries * boot_params::e820_entry_size == 0xcd0);
-static_assert([] {
-    std::byte page[4] = {};
-    put_field(std::span<std::byte>{page}, 1, std::uint16_t{0x1234});
-    return page[0] == std::byte{0} && page[1] == std::byte{0x34} && page[2] == std::byte{0x12};
-}());
+static_assert(boot_params::e820_entry_size == 20);
+static_assert(linux_parameter_pages(128, 0) == 2 && linux_parameter_pages(128, 32) == 3 &&
+    linux_parameter_pages(129, 0) == 3 && linux_parameter_pages(128 + 204 + 1, 0) == 4);
+static_assert(bzimage::longest_command_line < setup_data::page, "the command line has one page, terminator included");
 
 } // namespace lobos

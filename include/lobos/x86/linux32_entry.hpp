@@ -7,7 +7,7 @@
 
 #include <lobos/handoff/contract.hpp>
 #include <lobos/plan/program.hpp>
-#include <lobos/x86/boot_params.hpp>
+#include <lobos/x86/linux_machine.hpp>
 #include <lobos/x86/protected_mode.hpp>
 
 namespace lobos::x86 {
@@ -17,9 +17,9 @@ public:
     static constexpr way_out leaves = way_out::unpaged;
     static constexpr descriptor_choice descriptors = descriptor_choice::flat;
 
-    explicit linux32_entry(const linux_image& image, std::optional<phys_addr> acpi_rsdp = {})
+    explicit linux32_entry(const linux_image& image, const linux_machine& machine = {})
         : image_{image},
-          acpi_rsdp_{acpi_rsdp}
+          machine_{machine}
     {
     }
 
@@ -27,35 +27,30 @@ public:
     virt_addr entry() const { return virt_addr::at(image_.entry.raw()); }
     std::span<const virtual_segment> virtual_layout() const { return {}; }
 
-    /// The boot parameters, and the command line.
-    std::size_t parameter_pages() const { return 2; }
+    /// The boot parameters, the command line, and setup data if there is any.
+    std::size_t parameter_pages() const { return machine_.parameter_pages(); }
 
     entry_registers registers(std::span<const phys_addr> pages) const
     {
         return {.eax = 0, .ebx = 0, .esi = static_cast<std::uint32_t>(pages[0].raw())};
     }
 
-    /// Faults: those of make_boot_params, and bad_range (at: the page of boot parameters) if esi cannot name it.
+    /// Faults: those of write_boot_params, and bad_range (at: a page of parameters, or the entry) if a 32-bit kernel
+    /// cannot reach it.
     template <physical_memory M>
     result<void> write_parameters(M& memory, const region_map& handed_over, std::span<const phys_addr> pages) const
     {
-        if (!below_4g.contains(phys_range::of(pages[0], page_size)))
-            return refuse(fault_code::bad_range, stage::staging, pages[0]);
-        std::array<std::byte, boot_params::size> page{};
-        const linux_parameters where{.command_line_at = pages[1], .acpi_rsdp = acpi_rsdp_};
-        if (const auto made = make_boot_params(image_, handed_over, where, page); !made)
-            return made;
-        memory.write(pages[0], page);
-        memory.write(pages[1], std::as_bytes(std::span{image_.command_line}));
-        store(memory, pages[1] + byte_count::of(image_.command_line.size()), char{0});
-        return {};
+        if (!below_4g.contains(image_.entry))
+            return refuse(fault_code::bad_range, stage::staging, image_.entry);
+        for (const phys_addr page : pages)
+            if (!below_4g.contains(phys_range::of(page, page_size)))
+                return refuse(fault_code::bad_range, stage::staging, page);
+        return write_boot_params(memory, image_, handed_over, machine_.parameters(), pages);
     }
 
 private:
     linux_image image_;
-    std::optional<phys_addr> acpi_rsdp_;
+    linux_machine machine_;
 };
-
-static_assert(bzimage::longest_command_line < page_size.raw(), "the command line has one page, terminator included");
 
 } // namespace lobos::x86

@@ -80,6 +80,32 @@ constexpr region_kind multiboot_kind(std::uint32_t type)
     return region_kind::reserved;
 }
 
+/// Adds an untrusted entry of a memory map; one of no length is skipped.
+/// Faults: bad_range (it wraps; at: its base), no_space (from `region_map::add`).
+inline result<void> multiboot_add(region_map& map, std::uint64_t base, std::uint64_t length, region_kind kind)
+{
+    if (length == 0)
+        return {};
+    const auto range = phys_range::checked(phys_addr::at(base), byte_count::of(length));
+    if (!range)
+        return refuse(fault_code::bad_range, stage::loading, base);
+    return map.add(*range, kind);
+}
+
+/// The KiB of usable memory from 0, at most 640, and from 1 MiB up to the first byte that is not usable.
+struct multiboot_sizes {
+    std::uint32_t lower, upper;
+};
+inline multiboot_sizes multiboot_sizes_of(const region_map& map)
+{
+    const auto usable_from = [&map](phys_addr a) -> std::uint64_t {
+        const region* r = map.find(a);
+        return r && r->kind == region_kind::usable ? ((r->range.last() - a).raw() + 1) >> 10 : 0;
+    };
+    return {static_cast<std::uint32_t>(std::min<std::uint64_t>(usable_from(phys_addr{}), 640)),
+        static_cast<std::uint32_t>(std::min<std::uint64_t>(usable_from(phys_addr::at(0x10'0000)), 0xffff'ffff))};
+}
+
 /// Reads what a boot loader left. Precondition: `info`, which came in %ebx, lies below 4 GiB.
 template <physical_memory Memory> class multiboot_reader {
     static_assert(std::endian::native == std::endian::little, "the structure is read as it lies in memory");
@@ -113,7 +139,7 @@ public:
                 return bad(at);
             const std::uint64_t base = std::uint64_t{entry.base_high} << 32 | entry.base_low;
             const std::uint64_t length = std::uint64_t{entry.length_high} << 32 | entry.length_low;
-            if (auto added = add(map, base, length, multiboot_kind(entry.type)); !added)
+            if (auto added = multiboot_add(map, base, length, multiboot_kind(entry.type)); !added)
                 return added;
             at += step;
             left -= step;
@@ -167,23 +193,13 @@ private:
         return refuse(fault_code::bad_header, stage::loading, field);
     }
 
-    static result<void> add(region_map& map, std::uint64_t base, std::uint64_t length, region_kind kind)
-    {
-        if (length == 0)
-            return {};
-        const auto range = phys_range::checked(phys_addr::at(base), byte_count::of(length));
-        if (!range)
-            return refuse(fault_code::bad_range, stage::loading, base);
-        return map.add(*range, kind);
-    }
-
     result<void> read_memory_sizes(region_map& map) const
     {
         if (!has(multiboot_info::has_memory))
             return bad(at_.raw());
-        if (auto lower = add(map, 0, std::uint64_t{info_.mem_lower} << 10, region_kind::usable); !lower)
+        if (auto lower = multiboot_add(map, 0, std::uint64_t{info_.mem_lower} << 10, region_kind::usable); !lower)
             return lower;
-        return add(map, 0x10'0000, std::uint64_t{info_.mem_upper} << 10, region_kind::usable);
+        return multiboot_add(map, 0x10'0000, std::uint64_t{info_.mem_upper} << 10, region_kind::usable);
     }
 
     Memory* memory_;
@@ -244,13 +260,9 @@ inline result<std::size_t> make_multiboot_info(const region_map& map, std::span<
             static_cast<std::uint32_t>(base >> 32), static_cast<std::uint32_t>(length),
             static_cast<std::uint32_t>(length >> 32), multiboot_type(r.kind)}));
     }
-    const auto usable_from = [&map](phys_addr a) {
-        const region* r = map.find(a);
-        return r && r->kind == region_kind::usable ? ((r->range.last() - a).raw() + 1) >> 10 : 0;
-    };
-    info.mem_lower = static_cast<std::uint32_t>(std::min<std::uint64_t>(usable_from(phys_addr{}), 640));
-    info.mem_upper =
-        static_cast<std::uint32_t>(std::min<std::uint64_t>(usable_from(phys_addr::at(0x10'0000)), 0xffff'ffff));
+    const multiboot_sizes sizes = multiboot_sizes_of(map);
+    info.mem_lower = sizes.lower;
+    info.mem_upper = sizes.upper;
 
     info.mods_addr = here();
     info.mods_count = static_cast<std::uint32_t>(modules.size());

@@ -438,3 +438,121 @@ TEST_CASE("kernel, initrd, safe regions and unusable memory never overlap")
     }
     CHECK(placed > 500);
 }
+
+namespace {
+
+// A machine with 8 GiB, 3 of them below 4 GiB.
+memory_map large_pc()
+{
+    return memory_map{{span_of(0, 0x9'fbff), region_kind::usable},
+        {span_of(0x10'0000, 0xbfff'ffff), region_kind::usable},
+        {span_of(0x1'0000'0000, 0x2'3fff'ffff), region_kind::usable}};
+}
+
+constexpr phys_range everywhere = phys_range::between(0_pa, phys_addr::at(~0ull));
+constexpr phys_range above = phys_range::between(0x1'0000'0000_pa, phys_addr::at(~0ull));
+
+} // namespace
+
+TEST_CASE("the 64-bit entry lies 0x200 behind the 32-bit one")
+{
+    const auto image = load(bzimage_builder{.xloadflags = 1}.build());
+    CHECK(image->entry == 0x100'0000_pa);
+    CHECK(image->entry_64 == 0x100'0200_pa);
+    CHECK_FALSE(image->above_4g);
+    CHECK(load(bzimage_builder{.xloadflags = 3}.build())->above_4g);
+    CHECK(load(bzimage_builder{.version = 0x20c, .xloadflags = 3}.build())->above_4g);
+
+    for (const unsigned flags : {0x0000u, 0xfffcu, 0xfffeu, 0x0002u}) { // the second without the first says nothing
+        const auto none = load(bzimage_builder{.xloadflags = static_cast<std::uint16_t>(flags)}.build());
+        CHECK_FALSE(none->entry_64);
+        CHECK_FALSE(none->above_4g);
+    }
+    const auto old = load(bzimage_builder{.version = 0x20b, .xloadflags = 3}.build());
+    CHECK_FALSE(old->entry_64);
+    CHECK_FALSE(old->above_4g);
+    // A file that ends before it has none either.
+    CHECK_FALSE(load(bzimage_builder{.code = 0x200, .trailer = 0, .xloadflags = 3}.build())->entry_64);
+    CHECK(load(bzimage_builder{.code = 0x210, .trailer = 0, .xloadflags = 3}.build())->entry_64);
+}
+
+TEST_CASE("an image without a 64-bit entry cannot be entered there")
+{
+    for (const auto& b :
+        {bzimage_builder{}, bzimage_builder{.xloadflags = 2}, bzimage_builder{.version = 0x20b, .xloadflags = 3}})
+        CHECK(fault_of(load(b.build(), {.entry = linux_entry::long_64})) == loading(unsupported, 0x236));
+    CHECK(load(bzimage_builder{.xloadflags = 1}.build(), {.entry = linux_entry::long_64}));
+}
+
+TEST_CASE("who goes above 4 GiB")
+{
+    const struct {
+        std::uint16_t flags;
+        linux_entry entry;
+        phys_range within;
+        std::uint64_t kernel; // 0: no room
+        std::uint64_t initrd;
+    } cases[] = {
+        {3, linux_entry::long_64, above, 0x1'0000'0000, 0x2'3fff'e000},
+        {3, linux_entry::long_64, everywhere, 0x100'0000, 0x2'3fff'e000}, // the lowest place, and the highest
+        {3, linux_entry::long_64, below_4g, 0x100'0000, 0xbfff'e000},     // initrd_addr_max does not count here
+        {3, linux_entry::long_64, span_of(0xffff'ffff, 0x1'0010'1fff), 0x1'0000'0000, 0x1'0010'0000},
+        {3, linux_entry::protected_32, above, 0, 0},
+        {3, linux_entry::protected_32, everywhere, 0x100'0000, 0x7fff'e000},
+        {1, linux_entry::long_64, above, 0, 0},
+        {1, linux_entry::long_64, everywhere, 0x100'0000, 0x7fff'e000},
+        {1, linux_entry::protected_32, everywhere, 0x100'0000, 0x7fff'e000},
+    };
+    for (const auto& c : cases) {
+        CAPTURE(c.flags, c.kernel, c.initrd);
+        const scattered_file kernel{bzimage_builder{.xloadflags = c.flags}.build()};
+        const memory_map memory = large_pc();
+        const auto image =
+            load_bzimage(kernel, hollow_file{0x1800}, {.within = c.within, .entry = c.entry}, memory.map);
+        if (c.kernel == 0) {
+            CHECK(fault_of(image) == loading(no_room, mib));
+            continue;
+        }
+        REQUIRE(fault_of(image) == no_fault);
+        CHECK(image->kernel == phys_range::of(phys_addr::at(c.kernel), byte_count::of(mib)));
+        CHECK(image->entry_64 == phys_addr::at(c.kernel + 0x200));
+        CHECK(image->initrd == phys_range::of(phys_addr::at(c.initrd), 0x1800_bytes));
+    }
+}
+
+TEST_CASE("a kernel linked above 4 GiB")
+{
+    const memory_map memory = large_pc();
+    const linux_request request{.within = everywhere, .entry = linux_entry::long_64};
+    bzimage_builder b{.pref_address = 0x1'8000'0000, .relocatable = false, .xloadflags = 3};
+    CHECK(load(b.build(), request, memory)->entry_64 == 0x1'8000'0200_pa);
+    b.xloadflags = 1;
+    CHECK(fault_of(load(b.build(), request, memory)) == loading(no_room, mib));
+}
+
+TEST_CASE("an initrd of 4 GiB and more needs memory above")
+{
+    const scattered_file kernel{bzimage_builder{.xloadflags = 3}.build()};
+    const memory_map memory = large_pc();
+    const auto load_with = [&](std::uint64_t size, linux_entry entry) {
+        return load_bzimage(kernel, hollow_file{size}, {.within = everywhere, .entry = entry}, memory.map);
+    };
+    CHECK(load_with(0x1'4000'0000, linux_entry::long_64)->initrd == span_of(0x1'0000'0000, 0x2'3fff'ffff));
+    CHECK(fault_of(load_with(0x1'4000'0001, linux_entry::long_64)) == loading(no_room, 0x1'4000'0001));
+    CHECK(fault_of(load_with(0x1'0000'0000, linux_entry::protected_32)) == loading(no_room, 0x1'0000'0000));
+    for (const std::uint64_t size : {~0ull, ~0ull - 0xffe, ~0ull - 0xfff, ~0ull - 0x1000})
+        CHECK(fault_of(load_with(size, linux_entry::long_64)) == loading(no_room, size));
+}
+
+TEST_CASE("a kernel in the last bytes of the address space")
+{
+    const std::uint64_t at = ~0ull - mib + 1;
+    const memory_map memory{
+        {span_of(at, ~0ull), region_kind::usable}, {span_of(0x10'0000, 0x10'0fff), region_kind::usable}};
+    const scattered_file kernel{bzimage_builder{.xloadflags = 3}.build()};
+    const linux_request request{.within = everywhere, .entry = linux_entry::long_64};
+    const auto image = load_bzimage(kernel, hollow_file{1}, request, memory.map);
+    REQUIRE(fault_of(image) == no_fault);
+    CHECK(image->kernel == span_of(at, ~0ull));
+    CHECK(image->initrd == span_of(0x10'0000, 0x10'0000));
+}

@@ -437,6 +437,32 @@ TEMPLATE_TEST_CASE("padding outside the image, over another, or under the entry 
     }
 }
 
+TEMPLATE_TEST_CASE("an entry given as a physical address is looked for at p_paddr", "", elf32, elf64)
+{
+    using address = typename TestType::address;
+    constexpr auto p = TestType::phys, v = TestType::virt;
+    const struct {
+        address entry;
+        bool inside;
+    } cases[] = {{p, true}, {p + 0x10, true}, {p + 0x122, true}, {p + 0x123, false}, {p + 0x1000, false},
+        {p - 1, false}, {v, false}, {v + 0x10, false}, {0, false}, {TestType::top, false}};
+    for (const auto& c : cases) {
+        CAPTURE(c.entry);
+        auto kernel = small_kernel<TestType>();
+        kernel.entry = c.entry;
+        const auto image = load_elf<typename TestType::lobos_class>(
+            scattered_file{kernel.build()}, TestType::machine, elf_entry::physical_address);
+        CHECK(fault_of(image) == (c.inside ? no_fault : loading(entry_not_in_image, c.entry)));
+        if (image)
+            CHECK(image->entry == virt_addr::at(c.entry));
+    }
+    auto kernel = small_kernel<TestType>();
+    kernel.entry = p + 0x10;
+    kernel.parts.push_back(padding<TestType>(p + 0x10, 1));
+    CHECK(fault_of(load_elf<typename TestType::lobos_class>(scattered_file{kernel.build()}, TestType::machine,
+              elf_entry::physical_address)) == loading(entry_not_in_image, p + 0x10));
+}
+
 TEMPLATE_TEST_CASE("too many parts are refused, not dropped", "", elf32, elf64)
 {
     using address = typename TestType::address;

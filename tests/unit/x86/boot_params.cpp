@@ -81,6 +81,19 @@ TEST_CASE("the offsets are the kernel's")
     STATIC_REQUIRE(b::ext_ramdisk_image == offsetof(::boot_params, ext_ramdisk_image));
     STATIC_REQUIRE(b::ext_ramdisk_size == offsetof(::boot_params, ext_ramdisk_size));
     STATIC_REQUIRE(b::ext_cmd_line_ptr == offsetof(::boot_params, ext_cmd_line_ptr));
+    STATIC_REQUIRE(h::root_flags == HEADER(root_flags));
+    STATIC_REQUIRE(h::heap_end_ptr == HEADER(heap_end_ptr));
+    STATIC_REQUIRE(h::xloadflags == HEADER(xloadflags));
+#define EFI(field) (offsetof(::boot_params, efi_info) + offsetof(::efi_info, field))
+    STATIC_REQUIRE(b::efi_info == 0x1c0);
+    STATIC_REQUIRE(b::efi_loader_signature == EFI(efi_loader_signature));
+    STATIC_REQUIRE(b::efi_systab == EFI(efi_systab));
+    STATIC_REQUIRE(b::efi_memdesc_size == EFI(efi_memdesc_size));
+    STATIC_REQUIRE(b::efi_memdesc_version == EFI(efi_memdesc_version));
+    STATIC_REQUIRE(b::efi_memmap == EFI(efi_memmap));
+    STATIC_REQUIRE(b::efi_memmap_size == EFI(efi_memmap_size));
+    STATIC_REQUIRE(b::efi_systab_hi == EFI(efi_systab_hi));
+    STATIC_REQUIRE(b::efi_memmap_hi == EFI(efi_memmap_hi));
     STATIC_REQUIRE(b::e820_entries == offsetof(::boot_params, e820_entries));
     STATIC_REQUIRE(b::sentinel == offsetof(::boot_params, sentinel));
     STATIC_REQUIRE(b::e820_table == offsetof(::boot_params, e820_table));
@@ -229,4 +242,146 @@ TEST_CASE("128 regions fit, 129 are refused")
         }
         CHECK(peek(out.storage, 0xcd0, 8) == 0);
     }
+}
+
+TEST_CASE("a firmware is told in eight fields")
+{
+    const auto image = image_of(bzimage_builder{}.build());
+    const memory_map none{};
+    page out;
+    const lobos::linux_efi high{true, 0x12'3456'7890_pa, span_of(0x98'7654'3000, 0x98'7654'3000 + 0x1dff), 48, 1};
+    REQUIRE(make_boot_params(image, none.map, {.command_line_at = 0_pa, .efi = high}, out.storage));
+    CHECK(std::memcmp(out.storage + 0x1c0, "EL64", 4) == 0);
+    const ::efi_info e = out.read().efi_info;
+    CHECK(e.efi_systab == 0x3456'7890);
+    CHECK(e.efi_systab_hi == 0x12);
+    CHECK(e.efi_memmap == 0x7654'3000);
+    CHECK(e.efi_memmap_hi == 0x98);
+    CHECK(e.efi_memmap_size == 0x1e00);
+    CHECK(e.efi_memdesc_size == 48);
+    CHECK(e.efi_memdesc_version == 1);
+
+    const lobos::linux_efi low{false, 0xffff'ffff_pa, span_of(0, 0xffff'fffe), 40, 2};
+    REQUIRE(make_boot_params(image, none.map, {.command_line_at = 0_pa, .efi = low}, out.storage));
+    CHECK(std::memcmp(out.storage + 0x1c0, "EL32", 4) == 0);
+    CHECK(out.read().efi_info.efi_systab == 0xffff'ffff);
+    CHECK(out.read().efi_info.efi_systab_hi == 0);
+    CHECK(out.read().efi_info.efi_memmap_size == 0xffff'ffff);
+
+    const auto said = [&](const lobos::linux_efi& efi) {
+        return fault_of(make_boot_params(image, none.map, {.command_line_at = 0_pa, .efi = efi}, out.storage));
+    };
+    const auto bad = [](std::uint64_t at) { return fault{lobos::fault_code::bad_range, stage::staging, at}; };
+    CHECK(said({false, 0x1'0000'0000_pa, span_of(0, 1), 40, 1}) == bad(0x1'0000'0000));
+    CHECK(said({false, 0_pa, span_of(0xffff'f000, 0x1'0000'0000), 40, 1}) == bad(0xffff'f000));
+    CHECK(said({true, 0_pa, span_of(0x1000, 0x1'0000'0fff), 40, 1}) == bad(0x1000)); // of 4 GiB
+    CHECK(said({true, 0_pa, span_of(0, ~0ull), 40, 1}) == bad(0));
+}
+
+TEST_CASE("no firmware is zeros")
+{
+    const memory_map none{};
+    page out;
+    REQUIRE(make_boot_params(image_of(bzimage_builder{}.build()), none.map, {0_pa}, out.storage));
+    for (std::size_t i = 0x1c0; i < 0x1e0; ++i)
+        CHECK(out.storage[i] == std::byte{0});
+}
+
+TEST_CASE("addresses above 4 GiB have upper halves")
+{
+    auto image = image_of(bzimage_builder{}.build(), 5000);
+    const memory_map none{};
+    page out;
+    image.above_4g = true;
+    image.initrd = phys_range::of(0x12'3456'7000_pa, lobos::byte_count::of(0x5'6789'abcd));
+    image.entry = 0x1'0000'0000_pa;
+    REQUIRE(make_boot_params(image, none.map, {0x98'7654'3210_pa}, out.storage));
+    const ::boot_params p = out.read();
+    CHECK(p.hdr.cmd_line_ptr == 0x7654'3210);
+    CHECK(p.ext_cmd_line_ptr == 0x98);
+    CHECK(p.hdr.ramdisk_image == 0x3456'7000);
+    CHECK(p.ext_ramdisk_image == 0x12);
+    CHECK(p.hdr.ramdisk_size == 0x6789'abcd);
+    CHECK(p.ext_ramdisk_size == 5);
+    CHECK(p.hdr.code32_start == 0); // there is none
+
+    image.above_4g = false;
+    CHECK(fault_of(make_boot_params(image, none.map, {0_pa}, out.storage)) ==
+        fault{lobos::fault_code::bad_range, stage::staging, 0x12'3456'7000});
+    image.above_4g = true;
+    CHECK(fault_of(make_boot_params(image, none.map, {phys_addr::at(~0ull - 4)}, out.storage)) ==
+        fault{lobos::fault_code::bad_range, stage::staging, ~0ull - 4});
+}
+
+TEST_CASE("with setup data the page tells the first 128 regions")
+{
+    const auto image = image_of(bzimage_builder{}.build());
+    memory_map memory{};
+    for (std::size_t i = 0; i < 129; ++i)
+        REQUIRE(memory.map.add(phys_range::of(phys_addr::at(i << 13), 4_KiB), region_kind::usable));
+    page out;
+    REQUIRE(make_boot_params(image, memory.map, {0_pa}, out.storage, 0x1'2345'6000_pa));
+    CHECK(out.read().e820_entries == 128);
+    CHECK(out.read().hdr.setup_data == 0x1'2345'6000);
+    CHECK(peek(out.storage, 0xcd0, 8) == 0);
+}
+
+TEST_CASE("pages of parameters")
+{
+    const auto image = image_of(bzimage_builder{}.build()); // "quiet"
+    std::vector<lobos::region> storage(600);
+    const phys_addr pages[] = {0x3000_pa, 0x1000_pa, 0x5000_pa, 0x2000_pa};
+    const bytes seed(32, std::byte{0x5e});
+    struct outcome {
+        ::boot_params params{};
+        std::string line;
+        fault said = no_fault;
+    };
+    const auto write = [&](std::size_t regions, std::span<const std::byte> random, std::span<const phys_addr> where) {
+        lobos::region_map map{storage};
+        for (std::size_t i = 0; i < regions; ++i)
+            REQUIRE(map.add(phys_range::of(phys_addr::at(i << 13), 4_KiB), region_kind::usable));
+        byte_memory ram{0x8000};
+        ram.write(0_pa, bytes(0x8000, std::byte{0xa5}));
+        outcome o;
+        const lobos::linux_parameters told{.command_line_at = 0x7777_pa, .rng_seed = random};
+        o.said = fault_of(write_boot_params(ram, image, map, told, where));
+        o.params = lobos::load<::boot_params>(ram, where[0]);
+        std::byte line[8];
+        ram.read(where[1], line);
+        o.line.assign(reinterpret_cast<const char*>(line), 7);
+        if (o.said != no_fault) {
+            bytes all(0x8000);
+            ram.read(0_pa, all);
+            CHECK(all == bytes(0x8000, std::byte{0xa5}));
+        }
+        return o;
+    };
+    const std::span<const phys_addr> four = pages, two = four.first(2), three = four.first(3);
+    const auto refused = [](lobos::fault_code code, std::uint64_t at) { return fault{code, stage::staging, at}; };
+    using enum lobos::fault_code;
+
+    const outcome plain = write(128, {}, two);
+    CHECK(plain.said == no_fault);
+    CHECK(plain.params.hdr.cmd_line_ptr == 0x1000);
+    CHECK(plain.params.hdr.setup_data == 0);
+    CHECK(plain.params.e820_entries == 128);
+    CHECK(plain.line == std::string("quiet\0\xa5", 7));
+    CHECK(write(128, {}, four).params.hdr.setup_data == 0); // pages that nobody needs stay out
+    CHECK(write(1, seed, three).params.hdr.setup_data == 0x5000);
+    CHECK(write(128 + 204, {}, three).params.hdr.setup_data == 0x5000);
+
+    CHECK(write(129, {}, two).said == refused(too_many_regions, 129));
+    CHECK(write(128 + 205, {}, three).said == refused(too_many_regions, 333));
+    CHECK(write(128 + 201, seed, three).said == no_fault);
+    CHECK(write(128 + 202, seed, three).said == refused(too_many_regions, 330));
+    CHECK(write(128 + 202, seed, four).said == no_fault);
+    CHECK(write(128 + 405, seed, four).said == no_fault);
+    CHECK(write(128 + 406, seed, four).said == refused(too_many_regions, 534));
+    CHECK(write(1, seed, two).said == refused(no_space, 32));
+    CHECK(write(1, bytes(4080), three).said == no_fault);
+    CHECK(write(1, bytes(4081), three).said == refused(no_space, 4081));
+    const phys_addr zero[] = {0x3000_pa, 0x1000_pa, 0_pa};
+    CHECK(write(1, seed, zero).said == refused(bad_range, 0));
+    CHECK(write(1, {}, zero).said == no_fault);
 }

@@ -88,7 +88,7 @@ TEST_CASE("esi is the boot parameters, and all else is 0", "[x86][linux32_entry]
 TEST_CASE("the parameters lie in memory as Linux reads them", "[x86][linux32_entry]")
 {
     parameter_memory m;
-    const linux32_entry contract{image_of("console=ttyS0 quiet", 5000), 0xf'5a10_pa};
+    const linux32_entry contract{image_of("console=ttyS0 quiet", 5000), {.acpi_rsdp = 0xf'5a10_pa}};
     REQUIRE(fault_of(contract.write_parameters(m.memory, handed.map, m.pages)) == no_fault);
     const ::boot_params p = m.params();
     CHECK(+p.hdr.header == 0x53726448);
@@ -159,4 +159,50 @@ TEST_CASE("a memory map that does not fit is a fault, and nothing is written", "
     const phys_addr pages[] = {0x1000_pa, 0x2000_pa};
     CHECK(fault_of(linux32_entry{image_of("quiet")}.write_parameters(none, map, pages)) ==
         fault{fault_code::too_many_regions, stage::staging, 129});
+}
+
+TEST_CASE("what has no room in the page is in pages of its own", "[x86][linux32_entry]")
+{
+    std::vector<lobos::region> storage(200);
+    lobos::region_map map{storage};
+    for (std::uint64_t i = 0; i < 130; ++i)
+        REQUIRE(map.add(phys_range::of(phys_addr::at(i * 0x2000), 4_KiB), region_kind::usable));
+    const bytes seed(32, std::byte{0x5e});
+    byte_memory memory{0x3000, 0x30'0000_pa};
+    const phys_addr pages[] = {0x30'1000_pa, 0x30'2000_pa, 0x30'0000_pa};
+    const linux32_entry contract{image_of("quiet"), {.rng_seed = seed, .regions = 130}};
+    REQUIRE(contract.parameter_pages() == 3);
+    REQUIRE(fault_of(contract.write_parameters(memory, map, pages)) == no_fault);
+    const auto p = lobos::load<::boot_params>(memory, 0x30'1000_pa);
+    CHECK(+p.e820_entries == 128);
+    CHECK(std::uint64_t{p.hdr.setup_data} == 0x30'0000);
+    const auto first = lobos::load<::setup_data>(memory, 0x30'0000_pa);
+    CHECK(std::uint32_t{first.type} == 9);
+    CHECK(std::uint32_t{first.len} == 32);
+    REQUIRE(std::uint64_t{first.next} == 0x30'0030);
+    const auto second = lobos::load<::setup_data>(memory, 0x30'0030_pa);
+    CHECK(std::uint32_t{second.type} == 1);
+    CHECK(std::uint32_t{second.len} == 40);
+    CHECK(std::uint64_t{second.next} == 0);
+    CHECK(lobos::load<std::uint64_t>(memory, 0x30'0040_pa) == 128 * 0x2000);
+    CHECK(lobos::load<std::uint64_t>(memory, 0x30'0054_pa) == 129 * 0x2000);
+}
+
+TEST_CASE("a page of setup data is below 4 GiB like the others", "[x86][linux32_entry]")
+{
+    byte_memory none{0};
+    const bytes seed(32);
+    const phys_addr pages[] = {0x1000_pa, 0x2000_pa, 0x1'0000'0000_pa};
+    CHECK(fault_of(linux32_entry{image_of("quiet"), {.rng_seed = seed}}.write_parameters(none, handed.map, pages)) ==
+        fault{fault_code::bad_range, stage::staging, 0x1'0000'0000});
+}
+
+TEST_CASE("a kernel above 4 GiB has no 32-bit entry", "[x86][linux32_entry]")
+{
+    byte_memory none{0};
+    auto image = image_of("quiet");
+    image.entry = 0x1'0000'0000_pa;
+    const phys_addr pages[] = {0x1000_pa, 0x2000_pa};
+    CHECK(fault_of(linux32_entry{image}.write_parameters(none, handed.map, pages)) ==
+        fault{fault_code::bad_range, stage::staging, 0x1'0000'0000});
 }
