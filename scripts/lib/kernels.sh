@@ -5,6 +5,7 @@
 # The cache is ${LOBOS_CACHE:-build/cache}; what lies in it already is not fetched again.
 #
 #   kernels.sh [linux-686] [linux-amd64] [busybox]     all three without an argument
+#   kernels.sh kexec-tools                             Linux's own kexec; its libraries lie beside it, a folder each
 #
 # Each line of its output says what a thing is and where: `linux-686=/.../vmlinuz-6.1.0-50-686`. To be run, or to be
 # sourced for fetch_kernels, which does the same.
@@ -121,6 +122,29 @@ fetch_one() {
     printf '%s=%s\n' "$name" "$file"
 }
 
+# libraries_of ARCHITECTURE PACKAGE: the packages of libraries that it needs, and that these need, without debconf's.
+libraries_of() {
+    local -a first
+    mapfile -t first < <(private_apt "$1" apt-cache depends --important "$2" | sed -nE 's/^ *Depends: (lib[^ ]*)$/\1/p')
+    [[ ${#first[@]} -gt 0 ]] || return 1
+    private_apt "$1" apt-cache depends --recurse --important "${first[@]}" | grep -E '^(lib|zlib)[^ ]*$' | sort -u
+}
+
+# fetch_kexec_tools: Linux's kexec (amd64), and what it is linked to, in a folder for each package.
+fetch_kexec_tools() {
+    local kexec libraries=$lobos_cache/kexec-libraries package
+    kexec=$(fetch_one kexec-tools amd64 kexec-tools 'sbin/kexec') || return 1
+    if [[ ! -e $libraries/.complete ]]; then
+        mkdir -p "$libraries"
+        for package in $(libraries_of amd64 kexec-tools); do
+            # The dynamic linker's name begins with ld.
+            unpack_file amd64 "$package" '*lib/x86_64-linux-gnu/l*.so*' "$libraries/$package" || return 1
+        done
+        : >"$libraries/.complete"
+    fi
+    printf '%s\nkexec-libraries=%s\n' "$kexec" "$libraries"
+}
+
 fetch_kernels() {
     local name
     [[ $# -gt 0 ]] || set -- linux-686 linux-amd64 busybox
@@ -133,6 +157,7 @@ fetch_kernels() {
             linux-686) fetch_one "$name" i386 linux-image-686 'boot/vmlinuz-*' ;;
             linux-amd64) fetch_one "$name" amd64 linux-image-amd64 'boot/vmlinuz-*' ;;
             busybox) fetch_one "$name" i386 busybox-static 'bin/busybox' ;;
+            kexec-tools) fetch_kexec_tools ;;
             *)
                 note "no such kernel: $name"
                 return 1
