@@ -48,6 +48,11 @@ concept block_memory = requires(M& m, M::address at, M::address size, bool from_
     m.fence(); // what was stored above can be read by everyone
 };
 
+/// A mover of blocks that would rather be given pieces which do not overlap their sources, from the last to the first,
+/// where a step moves upwards over itself by `smallest_piece` or more. What moves less comes in one, from the end.
+template <class M>
+concept piece_memory = block_memory<M> && requires { requires M::smallest_piece >= M::block; };
+
 /// What the loop runs on. `address` is an unsigned integer as wide as a pointer of the machine; every address is
 /// physical, and mapped one to one.
 template <class M>
@@ -59,6 +64,19 @@ concept loop_memory = (block_memory<M> || word_memory<M>) && requires(M& m, M::a
     m.store_u32(at, std::uint32_t{});
     { m.clock() }; // any counter that only grows
 };
+
+/// Makes the compiler forget what it knows of `value`, so that it keeps no second form of it and puts no library call
+/// in place of a loop. No instruction.
+template <class T> LOBOS_OVERLAY_INLINE void forget(T& value)
+{
+    asm volatile("" : "+r"(value) : : "memory");
+}
+
+/// Leaves `value` on the stack, where it costs no register and no moves to free one. No instruction either.
+template <class T> LOBOS_OVERLAY_INLINE void on_the_stack(T& value)
+{
+    asm volatile("" : "+m"(value));
+}
 
 /// What the policy is asked to move at a time: words,
 template <loop_memory M> struct blocks {
@@ -101,61 +119,126 @@ struct blocks<M> {
     LOBOS_OVERLAY_INLINE static void fence(M& memory) { memory.fence(); }
 };
 
-/// One step, as memmove would do it, without the bytes of its destination that lie in a skip range. The skip ranges
-/// are `skip_range`s at physical address `skips`.
+/// Moves a run, in which nothing is skipped: bytes up to the boundary of a block, blocks, bytes.
+template <loop_memory M>
+LOBOS_OVERLAY_INLINE void move_run(M& memory, typename M::address destination, typename M::address distance,
+    typename M::address size, bool fills, bool from_the_end)
+{
+    using address = M::address;
+    constexpr address within = blocks<M>::size - 1;
+    const bool in_blocks = fills || (distance & (blocks<M>::source_alignment - 1)) == 0;
+    do {
+        const address edge = (from_the_end ? destination + size : address{0} - destination) & within;
+        const bool whole = within == 0 || (in_blocks && edge == 0 && size > within);
+        address here = size;
+        if (whole)
+            here &= ~within;
+        else if (in_blocks && edge != 0 && edge < size)
+            here = edge;
+        size -= here;
+        const address to = from_the_end ? destination + size : destination;
+        if (whole && fills)
+            blocks<M>::store_zeros(memory, to, here);
+        else if (whole)
+            blocks<M>::copy(memory, to, to - distance, here, from_the_end);
+        else
+            for (address i = 0; i != here; ++i) {
+                const address at = to + (from_the_end ? here - 1 - i : i);
+                memory.store_byte(at, fills ? std::uint8_t{0} : memory.load_byte(at - distance));
+            }
+        if (!from_the_end)
+            destination += here;
+    } while (within != 0 && size != 0);
+}
+
+/// Skip ranges by the physical address of the first and their number,
+template <class Address> struct skip_list {
+    Address first;
+    Address size;
+    template <class M> LOBOS_OVERLAY_INLINE Address at(M&) const { return first; }
+    template <class M> LOBOS_OVERLAY_INLINE Address count(M&) const { return size; }
+};
+
+/// or those of a program, looked up when they are needed: what lies in memory need not be remembered.
+template <class Address> struct program_skips {
+    Address program;
+    template <class M> LOBOS_OVERLAY_INLINE Address at(M&) const { return program + offsetof(overlay_program, skips); }
+    template <class M> LOBOS_OVERLAY_INLINE Address count(M& memory) const
+    {
+        return static_cast<Address>(memory.load_u64(program + offsetof(overlay_program, skip_count)));
+    }
+};
+
+/// One step, as memmove would do it, without the bytes of its destination that lie in a skip range.
 ///
-/// A step that moves upwards over itself has to be done from its end. There every address is mirrored, which makes the
-/// last byte the first and an end a beginning, so that all but the accesses themselves is done in one way only: what
-/// comes next begins at `at`, and goes up to the next skip range, boundary of a block, or end.
+/// It is cut into runs, each skipped or moved as a whole, from its beginning; or from its end, where it moves upwards
+/// over itself. `run` is where a run ends, counted from where it begins: the last byte, so that all of memory is a run
+/// too.
+template <loop_memory M, class Skips>
+LOBOS_OVERLAY_INLINE void run_around(M& memory, typename M::address destination, typename M::address source,
+    typename M::address size, bool fills, Skips skips)
+{
+    using address = M::address;
+    const address distance = fills ? 0 : destination - source;
+    while (size != 0) {
+        address run = size - 1;
+        address at = destination;
+        const bool from_the_end = distance - 1 < run; // of a fill, and of a copy onto itself, never
+        if (from_the_end) {
+            at += run;
+            if constexpr (piece_memory<M>)
+                if (distance >= M::smallest_piece)
+                    run = distance - 1;
+        }
+        bool skipped = false;
+        address skip = skips.at(memory);
+        forget(skip);
+        for (address i = skips.count(memory); i != 0; --i, skip += static_cast<address>(sizeof(skip_range))) {
+            // From `at` to what lies before it is farther than to anything behind, by wrapping. So a range has its
+            // last byte before its own beginning if `at` lies in it, whichever way the run goes.
+            address first = static_cast<address>(memory.load_u64(skip)) - 1 - at;
+            address last = static_cast<address>(memory.load_u64(skip + sizeof(std::uint64_t))) - at;
+            if (last <= first) {
+                const address other = first;
+                first = last;
+                last = other;
+                skipped = true;
+            }
+            if (from_the_end)
+                first = ~last;
+            if (first < run)
+                run = first;
+        }
+        const address here = run + 1;
+        size -= here;
+        if (from_the_end)
+            at -= run;
+        else
+            destination += here;
+        if (!skipped)
+            move_run(memory, at, distance, here, fills, from_the_end);
+    }
+    blocks<M>::fence(memory); // a later step may read, from the bounce page, what this one stored
+}
+
+/// One step around `skip_count` `skip_range`s at physical address `skips`.
 template <loop_memory M>
 LOBOS_OVERLAY_INLINE void run_step(M& memory, typename M::address destination, typename M::address source,
     typename M::address size, bool fills, typename M::address skips, typename M::address skip_count)
 {
+    run_around(memory, destination, source, size, fills, skip_list<typename M::address>{skips, skip_count});
+}
+
+/// Notes a stage and the clock, as the breadcrumb's word at `when`.
+template <loop_memory M>
+LOBOS_OVERLAY_INLINE void tell(M& memory, typename M::address program, overlay_stage stage, typename M::address when)
+{
     using address = M::address;
-    constexpr address within = blocks<M>::size - 1;
-    const address distance = destination - source;
-    const bool upwards = !fills && distance < size;
-    const bool in_blocks = fills || (distance & (blocks<M>::source_alignment - 1)) == 0;
-    const address mirror = upwards ? ~address{0} : 0;
-    address at = upwards ? ~(destination + (size - 1)) : destination;
-    while (size != 0) {
-        address here = size;
-        bool skipped = false;
-        for (address i = 0; i < skip_count; ++i) {
-            const address skip = skips + i * static_cast<address>(sizeof(skip_range));
-            const address one = static_cast<address>(memory.load_u64(skip)) ^ mirror;
-            const address other = static_cast<address>(memory.load_u64(skip + sizeof(std::uint64_t))) ^ mirror;
-            const address first = upwards ? other : one;
-            const address last = upwards ? one : other;
-            const address to_last = last - at;
-            if (at - first <= last - first) { // in it
-                here = to_last < size ? to_last + 1 : size;
-                skipped = true;
-                break;
-            }
-            if (first - at < here)
-                here = first - at;
-        }
-        if (!skipped) {
-            const address edge = (address{0} - at) & within;
-            const bool whole = within == 0 || (in_blocks && edge == 0 && here > within);
-            if (whole)
-                here &= ~within;
-            else if (in_blocks && edge != 0 && edge < here)
-                here = edge;
-            const address to = upwards ? address{0} - (at + here) : at;
-            if (whole && fills)
-                blocks<M>::store_zeros(memory, to, here);
-            else if (whole)
-                blocks<M>::copy(memory, to, to - distance, here, upwards);
-            else
-                for (address i = at; i != at + here; ++i)
-                    memory.store_byte(i ^ mirror, fills ? std::uint8_t{0} : memory.load_byte((i ^ mirror) - distance));
-        }
-        at += here;
-        size -= here;
-    }
-    blocks<M>::fence(memory); // a later step may read, from the bounce page, what this one stored
+    const auto trail = static_cast<address>(memory.load_u64(program + offsetof(overlay_program, trail)));
+    if (trail == static_cast<address>(overlay_program::no_trail)) // no other is odd
+        return;
+    memory.store_u64(trail + when, memory.clock());
+    memory.store_u32(trail + offsetof(breadcrumb, stage), static_cast<std::uint32_t>(stage));
 }
 
 /// Runs the `overlay_program` at physical address `program`, from the first step to the last.
@@ -164,35 +247,32 @@ template <loop_memory M>
 LOBOS_OVERLAY_INLINE void run(M& memory, typename M::address program)
 {
     using address = M::address;
-    const address trail = static_cast<address>(memory.load_u64(program + offsetof(overlay_program, trail)));
-    const bool trailing = trail != static_cast<address>(overlay_program::no_trail); // it is aligned, so never that
-    const address skips = program + offsetof(overlay_program, skips);
-    const address skip_count = static_cast<address>(memory.load_u64(program + offsetof(overlay_program, skip_count)));
     address done = 0;
-    if (trailing) {
-        memory.store_u64(trail + offsetof(breadcrumb, began), memory.clock());
-        memory.store_u32(trail + offsetof(breadcrumb, stage), static_cast<std::uint32_t>(overlay_stage::copying));
-    }
+    tell(memory, program, overlay_stage::copying, offsetof(breadcrumb, began));
     address page = static_cast<address>(memory.load_u64(program + offsetof(overlay_program, first_page)));
     while (page != static_cast<address>(plan_page::no_page)) { // aligned too
         address step = page + offsetof(plan_page, steps);
-        for (auto n = static_cast<address>(memory.load_u64(page + offsetof(plan_page, count))); n != 0; --n) {
-            const std::uint64_t source = memory.load_u64(step + offsetof(overlay_step, source));
-            run_step(memory, static_cast<address>(memory.load_u64(step + offsetof(overlay_step, destination))),
-                static_cast<address>(source),
-                static_cast<address>(memory.load_u64(step + offsetof(overlay_step, size))),
-                source == overlay_step::zeros, skips, skip_count);
+        auto n = static_cast<address>(memory.load_u64(page + offsetof(plan_page, count)));
+        done += n;
+        on_the_stack(step);
+        on_the_stack(n);
+        on_the_stack(done);
+        for (; n != 0; --n) {
+            const address at = step;
+            const std::uint64_t source = memory.load_u64(at + offsetof(overlay_step, source));
+            // Where an address has 32 bits, the others tell.
+            const bool fills = sizeof(address) < 8 ? source >> 32 != 0 : source == overlay_step::zeros;
+            run_around(memory, static_cast<address>(memory.load_u64(at + offsetof(overlay_step, destination))),
+                static_cast<address>(source), static_cast<address>(memory.load_u64(at + offsetof(overlay_step, size))),
+                fills, program_skips<address>{program});
             step += sizeof(overlay_step);
-            ++done;
         }
-        if (trailing)
+        const auto trail = static_cast<address>(memory.load_u64(program + offsetof(overlay_program, trail)));
+        if (trail != static_cast<address>(overlay_program::no_trail))
             memory.store_u64(trail + offsetof(breadcrumb, steps), done);
         page = static_cast<address>(memory.load_u64(page + offsetof(plan_page, next)));
     }
-    if (trailing) {
-        memory.store_u64(trail + offsetof(breadcrumb, ended), memory.clock());
-        memory.store_u32(trail + offsetof(breadcrumb, stage), static_cast<std::uint32_t>(overlay_stage::copied));
-    }
+    tell(memory, program, overlay_stage::copied, offsetof(breadcrumb, ended));
 }
 
 } // namespace lobos::overlay

@@ -110,7 +110,7 @@ struct direct_line {
 
 /// String instructions, at any address. Older processors want the destination aligned to a line of the cache for them
 /// to be fast, and all want the direction flag clear. So what reaches over itself upwards goes from its end in pieces
-/// that do not, and in words if these would be so small that starting one costs more. Where the destination lies less
+/// that do not, or in words if these would be so small that starting one costs more. Where the destination lies less
 /// than a line behind the source but for whole pages, they are no faster than `words`; `non_temporal` is.
 struct rep_movs {
     using address = std::uintptr_t;
@@ -121,21 +121,27 @@ struct rep_movs {
 
     LOBOS_OVERLAY_INLINE static void copy(address destination, address source, address size, bool)
     {
-        const address reach = destination - source - 1; // past every size, by wrapping, for a copy onto itself
-        if (reach < size && reach < smallest_piece)
-            for (; size >= pair_of_words::size; size -= pair_of_words::size)
-                pair_of_words::move(destination + size - pair_of_words::size, source + size - pair_of_words::size);
-        while (size != 0) {
-            address here = reach < size ? reach + 1 : size;
-            size -= here;
-            address to = destination + size;
-            address from = source + size;
-            const address head = (address{0} - to) & (line - 1);
-            const address up_to_line = head < here ? head : here;
-            here -= up_to_line;
-            move_bytes(to, from, up_to_line);
-            move_words(to, from, here / sizeof(address));
-            move_bytes(to, from, here % sizeof(address));
+        if (destination - source < size) { // no piece
+            for (; size % pair_of_words::size != 0; overlay::forget(size)) {
+                --size;
+                *byte(destination + size) = *byte(source + size);
+            }
+            while (size != 0) {
+                size -= pair_of_words::size;
+                overlay::forget(size);
+                const address first = *word(source + size);
+                const address second = *word(source + size + sizeof(address));
+                *word(destination + size) = first;
+                *word(destination + size + sizeof(address)) = second;
+                overlay::forget(size);
+            }
+        } else {
+            const address head = (address{0} - destination) & (line - 1);
+            const address up_to_line = head < size ? head : size;
+            size -= up_to_line;
+            move_bytes(destination, source, up_to_line);
+            move_words(destination, source, size / sizeof(address));
+            move_bytes(destination, source, size % sizeof(address));
         }
     }
     LOBOS_OVERLAY_INLINE static void store_zeros(address destination, address size)
@@ -151,6 +157,9 @@ struct rep_movs {
     LOBOS_OVERLAY_INLINE static void fence() {}
 
 private:
+    using any_word [[gnu::may_alias]] = address;
+    LOBOS_OVERLAY_INLINE static any_word* word(address at) { return reinterpret_cast<any_word*>(at); }
+    LOBOS_OVERLAY_INLINE static unsigned char* byte(address at) { return reinterpret_cast<unsigned char*>(at); }
     LOBOS_OVERLAY_INLINE static void move_bytes(address& to, address& from, address count)
     {
         asm volatile("rep movsb" : "+D"(to), "+S"(from), "+c"(count) : : "memory");
@@ -247,10 +256,16 @@ template <class Mover = rep_movs> struct identity_memory : Mover {
     LOBOS_OVERLAY_INLINE static void store_u64(address at, std::uint64_t value) { *pointer<std::uint64_t>(at) = value; }
     LOBOS_OVERLAY_INLINE static std::uint64_t clock()
     {
-        std::uint32_t low = 0;
-        std::uint32_t high = 0;
-        asm volatile("rdtsc" : "=a"(low), "=d"(high));
-        return (std::uint64_t{high} << 32) | low;
+        if constexpr (sizeof(address) == 4) {
+            std::uint64_t both = 0;
+            asm volatile("rdtsc" : "=A"(both));
+            return both;
+        } else {
+            std::uint32_t low = 0;
+            std::uint32_t high = 0;
+            asm volatile("rdtsc" : "=a"(low), "=d"(high));
+            return (std::uint64_t{high} << 32) | low;
+        }
     }
 };
 

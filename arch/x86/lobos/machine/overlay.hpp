@@ -15,7 +15,7 @@
 #include <lobos/machine/copy.hpp>
 #include <lobos/x86/departure.hpp>
 
-/// In its own section, and untouched by what an embedder's flags would weave into it.
+/// In its own section, small, and untouched by what an embedder's flags would weave into it.
 #if defined(__clang__)
 #define LOBOS_OVERLAY_CODE                                                                                             \
     gnu::section("lobos_overlay"), gnu::used, gnu::no_instrument_function, gnu::no_stack_protector,                    \
@@ -23,7 +23,7 @@
 #else
 #define LOBOS_OVERLAY_CODE                                                                                             \
     gnu::section("lobos_overlay"), gnu::used, gnu::no_instrument_function, gnu::no_stack_protector,                    \
-        gnu::no_sanitize("all"), gnu::no_sanitize_coverage, gnu::optimize("Os")
+        gnu::no_sanitize("all"), gnu::no_sanitize_coverage, gnu::optimize("Os", "no-ivopts")
 #endif
 
 /// How the overlay moves memory: one of <lobos/machine/copy.hpp>, or the embedder's own. A macro, because GCC does not
