@@ -157,7 +157,7 @@ struct rep_movs {
     LOBOS_OVERLAY_INLINE static void fence() {}
 
 private:
-    using any_word [[gnu::may_alias]] = address;
+    using any_word [[gnu::may_alias, gnu::aligned(1)]] = address; // a source may lie anywhere
     LOBOS_OVERLAY_INLINE static any_word* word(address at) { return reinterpret_cast<any_word*>(at); }
     LOBOS_OVERLAY_INLINE static unsigned char* byte(address at) { return reinterpret_cast<unsigned char*>(at); }
     LOBOS_OVERLAY_INLINE static void move_bytes(address& to, address& from, address count)
