@@ -10,14 +10,14 @@
 
 #include <lobos/glue/kernel_glue.hpp>
 #include <lobos/machine/processor.hpp>
-#include <lobos/x86/paging_4m.hpp>
-#include <lobos/x86/protected_mode.hpp>
+#include <lobos/x86/paging_mode.hpp>
+#include <lobos/x86/port.hpp>
 
 namespace kernel {
 
 class glue {
 public:
-    using port = lobos::x86::protected_mode<lobos::x86::paging_4m>;
+    using port = lobos::x86::port<lobos::x86::REFERENCE_PAGING>;
 
     /// `late`: this kernel pretends not to know who uses a frame.
     explicit glue(const lobos::region_map& map, bool late = false) : map_{map}, late_{late} {}

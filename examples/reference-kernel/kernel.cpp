@@ -45,6 +45,7 @@ text_line in_words(std::string_view name, std::string_view problem)
 template <class Contract> text_line go(glue& g, const Contract& contract, stage_times& times)
 {
     exec_options wanted;
+    wanted.copy = boot_options.unpaged ? copy_regime::unpaged : copy_regime::paged;
     if (out.log)
         wanted.trail = out.log->trail();
     wanted.after = &stage_times::after;
@@ -59,7 +60,11 @@ template <class Contract> text_line go(glue& g, const Contract& contract, stage_
             .ticks_per_ms = timer.ticks_per_ms(),
             .steps = 0,
             .began = 0,
-            .ended = 0};
+            .ended = 0,
+            .exception = 0,
+            .error = 0,
+            .at = 0,
+            .touched = 0};
         store(memory, out.log->trail(), crumb);
     }
     return in_words(commit(*staged));
@@ -98,7 +103,8 @@ text_line exec_linux(glue& g, const file_in_memory& in, stage_times& times)
 text_line exec_paged(
     glue& g, const file& own, const file_in_memory& in, std::string_view command_line, stage_times& times)
 {
-    const auto image = load_elf32(in.source(), x86::elf_machine);
+    const auto image = glue::port::from_long ? load_elf64(in.source(), x86::elf_machine_64)
+                                             : load_elf32(in.source(), x86::elf_machine);
     if (!image)
         return in_words(image.error());
     fixed_list<multiboot_module, file_table::capacity()> modules;
@@ -237,7 +243,9 @@ extern "C" [[noreturn]] void kernel_main(std::uint32_t magic, std::uint32_t info
     boot_options = parse(this_machine.command_line);
     find_log();
     out.say(
-        text_line{"reference kernel, generation "}.add_decimal(boot_options.generation).add(", 4 MB pages, paging on"));
+        text_line{"reference kernel, generation "}.add_decimal(boot_options.generation)
+            .add(", ")
+            .add(to_string(x86::mode_of_traits<glue::port::paging>())));
     out.say(text_line{"memory: "}
             .add_decimal(frame_pool.free())
             .add(" pages free, region map CRC ")

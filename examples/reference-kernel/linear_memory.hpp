@@ -2,7 +2,7 @@
 #pragma once
 
 /// \file
-/// Physical memory as this kernel sees it: the first 768 MiB, at 0xC0000000, through 4 MB pages.
+/// Physical memory as this kernel sees it: the first 768 MiB in a row, at the address that it is linked to.
 
 #include <lobos/core/physical_memory.hpp>
 #include <lobos/core/range.hpp>
@@ -13,7 +13,7 @@ namespace kernel {
 
 using namespace lobos::literals;
 
-inline constexpr std::uint64_t kernel_base = 0xc000'0000;
+inline constexpr std::uint64_t kernel_base = REFERENCE_BASE;
 inline constexpr lobos::phys_range mapped_memory = lobos::phys_range::of(0_pa, 768_MiB);
 
 /// Precondition: `at` is in `mapped_memory`.

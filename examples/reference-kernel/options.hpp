@@ -18,6 +18,7 @@ struct options {
     std::uint32_t chain = 0;
     std::uint32_t generation = 0;
     bool late = false;        ///< no byte of an image is put in place before the point of no return
+    bool unpaged = false;     ///< the copy runs without paging
     bool in_place = false;    ///< files are not read in, but taken from where the loader put them
     std::uint32_t sum_at = 0; ///< physical memory of which a checksum is to be printed
     std::uint32_t sum_size = 0;
@@ -71,6 +72,8 @@ constexpr options parse(std::string_view line)
             o.generation = number(word);
         else if (key == "staging")
             o.late = word == "late";
+        else if (key == "copy")
+            o.unpaged = word == "unpaged";
         else if (key == "files")
             o.in_place = word == "in-place";
         else if (key == "checksum")
@@ -84,6 +87,7 @@ static_assert(parse("k exec=a,b initrd=c chain=12 -- quiet -- x=1").target == "q
 static_assert(parse("k exec=a,b initrd=c chain=12 -- quiet").exec == "a,b");
 static_assert(parse("k chain=12 generation=3").chain == 12 && parse("k chain=12").target.empty());
 static_assert(parse("k staging=late").late && !parse("k staging=early").late);
+static_assert(parse("k copy=unpaged").unpaged && !parse("k copy=paged").unpaged);
 static_assert(parse("k files=in-place checksum=4096+12").in_place && parse("k checksum=4096+12").sum_size == 12);
 static_assert(parse("k -- y").target == "y" && parse("k").own.empty());
 

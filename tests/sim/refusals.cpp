@@ -90,6 +90,11 @@ TEST_CASE("whatever changes between prepare and commit is found, and named")
                 flip(s.machine.memory(), place_of(p, safe_role::frame) + byte_count::of(3));
             },
             fault_code::staged_image_changed},
+        {"descriptors of a mode",
+            [](linux_scenario& s, const exec_plan& p) {
+                flip(s.machine.memory(), place_of(p, safe_role::mode) + byte_count::of(3072 + 13 * 8));
+            },
+            fault_code::staged_image_changed},
         {"parameters",
             [](linux_scenario& s, const exec_plan& p) {
                 flip(s.machine.memory(), place_of(p, safe_role::parameters) + byte_count::of(0x2d0));

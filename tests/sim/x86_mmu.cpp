@@ -246,3 +246,32 @@ TEST_CASE("turning paging on or off, or SMEP on, forgets everything")
     CHECK_THROWS_AS(t.mmu.load_cr0(0x8000'0000), sim::machine_error); // paging without protection
     CHECK_THROWS_AS(t.mmu.load_cr4(0x30), sim::machine_error);        // these tables are no pointers of PAE paging
 }
+
+TEST_CASE("a look says what a translation would, and leaves nothing behind")
+{
+    tables t;
+    const sim::x86_mmu& looked_at = t.mmu;
+    const auto looks = [&](std::uint32_t at, sim::x86_mmu::intent wanted) -> std::optional<phys_addr> {
+        try {
+            return looked_at.peek(at, wanted);
+        } catch (const sim::machine_error& e) {
+            CHECK(e.address() == at);
+            return std::nullopt;
+        }
+    };
+    CHECK(looks(0x5678, writing) == 0x9678_pa);
+    CHECK(looks(0x007f'ffff, executing) == 0x00ff'ffff_pa);
+    CHECK(looks(0x6000, reading) == 0xa000_pa);
+    CHECK_FALSE(looks(0x6000, writing));
+    CHECK_FALSE(looks(0x7000, reading));
+    CHECK(t.record.count() == 0);
+    CHECK(t.directory(0) == 0x2003);
+    CHECK(t.directory(1) == 0x00c0'0083);
+    CHECK(t.table(5) == 0x9003);
+
+    t.table(5, 0x0000'b003); // nothing of the look is remembered
+    CHECK(t.mmu.translate(0x5000, reading) == 0xb000_pa);
+    t.table(5, 0x0000'9003);
+    CHECK(looks(0x5000, reading) == 0xb000_pa); // but what is remembered counts
+    CHECK(looks(0x5000, writing) == 0x9000_pa); // unless it is for reading
+}

@@ -233,8 +233,8 @@ struct paged_scenario {
 
 /// A contract for segments that a test makes up, entered like Linux, with one page of parameters left as it is.
 struct raw_contract {
-    static constexpr way_out leaves = way_out::unpaged;
-    static constexpr descriptor_choice descriptors = descriptor_choice::flat;
+    static constexpr x86::entry_state state = x86::entry_state::flat_32;
+    using paging = void;
 
     std::vector<segment> parts;
 

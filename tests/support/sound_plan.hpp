@@ -97,6 +97,7 @@ struct sound_plan {
         plan.frame = frame;
         plan.program = program_at;
         plan.bounce = bounce;
+        plan.regime = copy_regime::paged;
         plan.running_root = running_root;
         plan.switch_page = switch_page;
         plan.entry = virt_addr::at(kernel.raw() + 0x20);
@@ -196,6 +197,7 @@ private:
             throw std::logic_error{"sound_plan: no tables"};
         made->flush.done_by_loading_the_root();
         plan.new_root = made->root;
+        plan.entry_root = made->root;
         plan.table_pages = made->tables;
     }
 };
@@ -203,7 +205,7 @@ private:
 /// A port whose departure is always sound.
 struct easy_port {
     using paging = x86::paging_4m;
-    template <class M> static result<void> departure_is_sound(const exec_plan&, M&) { return {}; }
+    template <class Context> static result<void> departure_is_sound(const Context&) { return {}; }
 };
 
 inline fault refused(fault_code code, std::uint64_t at)

@@ -60,6 +60,10 @@ enum class fault_code : std::uint8_t {
     mapping_conflict, ///< two mappings want one virtual address (at: it)
     misaligned,       ///< not a multiple of the page size (at: it)
 
+    // What keeps a machine from being left.
+    memory_encrypted, ///< what lies in memory is not what another kernel would read (at: CR4)
+    wrong_processor,  ///< not the one that can stop all others (at: 0)
+
     // What changed between prepare() and commit().
     memory_map_changed,       ///< (at: new generation)
     table_root_changed,       ///< (at: new root)
@@ -145,6 +149,8 @@ constexpr std::string_view to_string(fault_code code)
     case fault_code::entry_contract_broken: return "entry contract is not met"sv;
     case fault_code::bad_page_table: return "page table is not valid"sv;
     case fault_code::mapping_conflict: return "mappings conflict"sv;
+    case fault_code::memory_encrypted: return "memory is encrypted"sv;
+    case fault_code::wrong_processor: return "not on the boot processor"sv;
     case fault_code::misaligned: return "address is not aligned"sv;
     case fault_code::memory_map_changed: return "memory map has changed"sv;
     case fault_code::table_root_changed: return "page-table root has changed"sv;

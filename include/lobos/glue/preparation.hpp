@@ -15,6 +15,8 @@ namespace lobos {
 
 /// What prepare() is told beside the image.
 struct exec_options {
+    /// Whether the copy runs with virtual memory on or off.
+    copy_regime copy = copy_regime::paged;
     /// Where in a surviving region the overlay leaves its breadcrumb; nothing for none.
     std::optional<phys_addr> trail = {};
     /// Called after each stage, for a kernel that wants to show or time them.
@@ -49,6 +51,8 @@ public:
             if (ok && options_.after)
                 options_.after(finished, options_.context);
         };
+        if (ok)
+            ok = put_in_place();
         then(&preparation::make_steps, stage::planning);
         then(&preparation::place, stage::mapping);
         then(&preparation::write_all, stage::staging);
@@ -66,6 +70,10 @@ private:
         out_.facts_ = glue_.processor().facts();
         if (const auto accepted = port::accepts(out_.facts_); !accepted)
             return accepted;
+        const auto way = port::template route_of<Contract>(options_.copy);
+        if (!way)
+            return std::unexpected{way.error()};
+        way_ = *way;
         out_.generation_ = glue_.memory_generation();
 
         const auto& map = glue_.memory_map();
@@ -91,14 +99,17 @@ private:
         return {};
     }
 
-    result<phys_addr> take(safe_role role) { return out_.pages_.take(role, contract_.segments()); }
+    result<phys_addr> take(safe_role role)
+    {
+        return out_.pages_.take(role, contract_.segments(), port::machinery_reach(way_));
+    }
 
-    /// What can lie in place already, and the order of the copy for the rest. The bounce page comes first: it is part
-    /// of the steps.
+    /// What can lie in place already.
+    result<void> put_in_place() { return out_.frames_.stage(contract_.segments(), image_, extents_); }
+
+    /// The order of the copy for the rest. The bounce page comes first: it is part of the steps.
     result<void> make_steps()
     {
-        if (const auto done = out_.frames_.stage(contract_.segments(), image_, extents_); !done)
-            return done;
         const auto bounce = take(safe_role::bounce);
         if (!bounce)
             return std::unexpected{bounce.error()};
@@ -126,6 +137,9 @@ private:
         page(plan_.stack, safe_role::stack);
         page(plan_.frame, safe_role::frame);
         plan_.program = plan_.frame + byte_count::of(port::program_offset);
+        plan_.mode_page_count = port::mode_pages(way_);
+        for (std::size_t i = 0; i < plan_.mode_page_count; ++i)
+            page(plan_.mode_pages[i], safe_role::mode);
         for (std::size_t i = 0; i < contract_.parameter_pages(); ++i)
             page(parameters_[i], safe_role::parameters);
         if (ok)
@@ -133,14 +147,27 @@ private:
         if (!ok)
             return ok;
 
-        const auto code_at = glue_.virtual_address(plan_.code);
-        const auto frame_at = glue_.virtual_address(plan_.frame);
-        if (!code_at || !frame_at)
-            return refuse(fault_code::not_mapped, stage::mapping, code_at ? plan_.frame : plan_.code);
-        plan_.switch_page = *code_at;
-        out_.departure_ = *code_at;
-        out_.frame_ = *frame_at;
-        return make_tables();
+        const auto here = [&](virt_addr& where, phys_addr wanted) {
+            const auto at = ok ? glue_.virtual_address(wanted) : std::optional<virt_addr>{};
+            if (at)
+                where = *at;
+            else if (ok)
+                ok = refuse(fault_code::not_mapped, stage::mapping, wanted);
+        };
+        here(aliases_.code, plan_.code);
+        here(aliases_.frame, plan_.frame);
+        here(aliases_.stack, plan_.stack);
+        if (!ok)
+            return ok;
+        plan_.regime = options_.copy;
+        plan_.switch_page = aliases_.code;
+        out_.departure_ = port::departure(aliases_);
+        out_.frame_ = aliases_.frame;
+        plan_.entered_paged = is_entered_paged<Contract>;
+        plan_.virtual_layout = contract_.virtual_layout();
+        if (const auto made = make_tables(); !made)
+            return made;
+        return make_entry_tables();
     }
 
     /// Copies the steps into a chain of plan pages.
@@ -170,33 +197,43 @@ private:
         return {};
     }
 
-    /// A clone of the running tables: the page of the switch as it is, and what the overlay touches, one to one.
+    /// Maps `r` one to one in tables of mode `T`, which must reach it.
+    template <class T, class Put> static result<void> put_identity(phys_range r, Put& put)
+    {
+        if (!T::physical_reach.contains(r))
+            return refuse(fault_code::bad_range, stage::mapping, r.first());
+        return put(identity_mapping<T>(r));
+    }
+
+    /// A clone of the running tables: the pages of the switch as they are, and what the overlay touches, one to one.
     result<void> make_tables()
     {
-        const virt_range kept[] = {
-            virt_range::of(plan_.switch_page, page_size), virt_range::of(out_.frame_, page_size)};
+        const virt_range kept[] = {virt_range::of(aliases_.code, page_size), virt_range::of(aliases_.frame, page_size),
+            virt_range::of(aliases_.stack, page_size)};
         const auto wanted = [&](auto put) -> result<void> {
             result<void> ok;
             const auto identity = [&](phys_range r) {
-                if (ok && !paging::physical_reach.contains(r))
-                    ok = refuse(fault_code::bad_range, stage::mapping, r.first());
-                else if (ok)
-                    ok = put(identity_mapping<paging>(r));
+                if (ok)
+                    ok = put_identity<paging>(r, put);
             };
-            for (const overlay_step& s : steps_.first(plan_.cost.steps)) {
-                const byte_count size = byte_count::of(s.size);
-                identity(phys_range::of(phys_addr::at(s.destination), size));
-                if (!s.fills())
-                    identity(phys_range::of(phys_addr::at(s.source), size));
-            }
+            if (plan_.regime == copy_regime::paged)
+                for (const overlay_step& s : steps_.first(plan_.cost.steps)) {
+                    const byte_count size = byte_count::of(s.size);
+                    identity(phys_range::of(phys_addr::at(s.destination), size));
+                    if (!s.fills())
+                        identity(phys_range::of(phys_addr::at(s.source), size));
+                }
             for (const safe_region& r : out_.pages_.regions())
                 if (overlay_touches(r.role))
                     identity(r.range);
             if (options_.trail)
                 identity(phys_range::of(*options_.trail, byte_count::of(sizeof(breadcrumb))));
-            for (const virtual_segment& v : contract_.virtual_layout())
-                if (ok)
-                    ok = put_virtual(v, put);
+            if (ok)
+                ok = port::map_for_copy(way_, plan_, put);
+            if (!port::has_entry_tables(way_))
+                for (const virtual_segment& v : contract_.virtual_layout())
+                    if (ok)
+                        ok = put_virtual<paging>(v, put);
             return ok;
         };
         const auto tables = clone_page_tables<paging>(
@@ -206,16 +243,42 @@ private:
         tables->flush.done_by_loading_the_root(); // what the departure does
         plan_.running_root = out_.facts_.table_root;
         plan_.new_root = tables->root;
+        plan_.entry_root = tables->root;
         plan_.table_pages = tables->tables;
         return {};
     }
 
-    /// Where a paged image expects itself, in whole pages of the mode.
-    template <class Put> static result<void> put_virtual(const virtual_segment& v, Put& put)
+    /// Tables of the image's own, where it is entered in another mode of paging or from a copy without any.
+    result<void> make_entry_tables()
     {
-        const virt_range wide = widen(v.virtual_range, paging::granule);
+        using entry = entry_paging<Contract, paging>;
+        if (!is_entered_paged<Contract> || !port::has_entry_tables(way_))
+            return {};
+        const auto wanted = [&](auto put) -> result<void> {
+            result<void> ok = port::template map_for_entry<entry>(way_, plan_, put);
+            if (ok && options_.trail)
+                ok = put_identity<entry>(phys_range::of(*options_.trail, byte_count::of(sizeof(breadcrumb))), put);
+            for (const virtual_segment& v : contract_.virtual_layout())
+                if (ok)
+                    ok = put_virtual<entry>(v, put);
+            return ok;
+        };
+        const auto tables = clone_page_tables<entry>(
+            glue_.memory(), phys_addr{}, {}, wanted, [&] { return take(safe_role::page_table); });
+        if (!tables)
+            return std::unexpected{tables.error()};
+        tables->flush.done_by_loading_the_root();
+        plan_.entry_root = tables->root;
+        plan_.table_pages += tables->tables;
+        return {};
+    }
+
+    /// Where a paged image expects itself, in whole pages of mode `T`.
+    template <class T, class Put> static result<void> put_virtual(const virtual_segment& v, Put& put)
+    {
+        const virt_range wide = widen(v.virtual_range, T::granule);
         const byte_count into = v.virtual_range.first() - wide.first();
-        if (v.physical.raw() < into.raw() || !is_aligned(v.physical - into, paging::granule))
+        if (v.physical.raw() < into.raw() || !is_aligned(v.physical - into, T::granule))
             return refuse(fault_code::misaligned, stage::mapping, v.virtual_range.first());
         return put(mapping{wide, v.physical - into, access::read_write});
     }
@@ -233,23 +296,14 @@ private:
         if (const auto written = contract_.write_parameters(memory, handed_over, pages); !written)
             return written;
 
-        const auto code = glue_.processor().code();
-        if (code.bytes.size() > page_size.raw())
-            return refuse(fault_code::no_space, stage::staging, code.bytes.size());
-        memory.write(plan_.code, code.bytes);
-        zero(plan_.code + byte_count::of(code.bytes.size()), page_size.raw() - code.bytes.size());
-        plan_.code_size = byte_count::of(code.bytes.size());
-        out_.departure_ = out_.departure_ + byte_count::of(code.depart);
-
+        zero(plan_.code, page_size.raw());
         zero(plan_.frame, page_size.raw());
         plan_.entry = contract_.entry();
-        plan_.entered_paged = Contract::leaves == way_out::paged;
-        plan_.virtual_layout = contract_.virtual_layout();
         const auto program = make_program();
         if (!program)
             return std::unexpected{program.error()};
-        return port::write_frame(memory, plan_, out_.facts_, code, Contract::descriptors, Contract::leaves,
-            contract_.registers(pages), *program);
+        return port::template write_machinery<Contract>(memory, plan_, way_, aliases_, out_.facts_,
+            glue_.processor().code(), contract_.registers(pages), *program);
     }
 
     /// The memory map of the next kernel: the running one's, with the safe regions in it.
@@ -305,7 +359,7 @@ private:
         for (std::size_t i = 0; i < runs_.size(); ++i)
             new (writes + i) verified_write;
         const auto verified =
-            verify<port>(plan_, glue_.memory_map(), glue_.memory(), std::span{writes, runs_.size()}, plan_pages_);
+            verify<port, entry_paging<Contract, paging>>(plan_, glue_.memory_map(), glue_.memory(), std::span{writes, runs_.size()}, plan_pages_);
         if (!verified)
             return std::unexpected{verified.error()};
         out_.verified_ = *verified;
@@ -327,6 +381,8 @@ private:
     const Contract& contract_;
     const exec_options& options_;
     staged out_;
+    port::route way_ = {};
+    port::aliases aliases_ = {};
     exec_plan plan_ = {};
     std::span<planner_run> runs_ = {};
     std::span<overlay_step> steps_ = {};

@@ -42,9 +42,9 @@ public:
         list_ = safe_region_list{storage};
     }
 
-    /// A page on which `image` has nothing. One that it wants is put aside, so that the glue does not give it again.
+    /// A page in `reach` on which `image` has nothing. Any other is put aside, so that the glue does not give it again.
     /// Faults: no_memory, no_space.
-    result<phys_addr> take(safe_role role, std::span<const segment> image)
+    result<phys_addr> take(safe_role role, std::span<const segment> image, phys_range reach)
     {
         for (;;) {
             const std::optional<phys_addr> page = glue_->allocate_page();
@@ -53,7 +53,7 @@ public:
             const phys_range range = phys_range::of(*page, page_size);
             const bool wanted = std::ranges::any_of(
                 image, [&](const segment& s) { return s.occupies() && s.destination.overlaps(range); });
-            if (wanted) {
+            if (wanted || !reach.contains(range)) {
                 store(glue_->memory(), *page, rejected_);
                 rejected_ = page->raw();
                 continue;

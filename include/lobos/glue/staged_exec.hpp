@@ -69,7 +69,7 @@ private:
             if (r.role == safe_role::parameters)
                 add(told, r.range);
             else if (overlay_touches(r.role) ? r.role != safe_role::stack && r.role != safe_role::bounce
-                                             : r.role == safe_role::page_table)
+                                             : r.role == safe_role::page_table || r.role == safe_role::mode)
                 add(fixed, r.range);
         }
         sums.machinery = fixed.value();

@@ -7,24 +7,17 @@
 
 #include <concepts>
 #include <span>
+#include <type_traits>
 
 #include <lobos/core/physical_memory.hpp>
 #include <lobos/core/region_map.hpp>
 #include <lobos/image/segment.hpp>
+#include <lobos/plan/plan.hpp>
 
 namespace lobos {
 
-/// How the overlay leaves the old kernel's address space for the image.
-enum class way_out : std::uint8_t {
-    unpaged, ///< paging is dropped in an identity-mapped safe page
-    paged,   ///< paging stays on, the image is entered at a virtual address
-};
-
-/// Whose descriptors the image finds.
-enum class descriptor_choice : std::uint8_t {
-    flat,   ///< a table made for it
-    cloned, ///< a copy of the running kernel's
-};
+/// For `entry_contract::paging`: the image is entered on the overlay's tables, in the running kernel's mode.
+struct same_paging {};
 
 namespace detail {
 /// Stands for any memory in the concept below.
@@ -38,11 +31,13 @@ struct some_memory {
 template <class C, class Port>
 concept entry_contract = requires(
     const C& contract, std::span<const phys_addr> pages, const region_map& handed_over, detail::some_memory& memory) {
-    { C::leaves } -> std::convertible_to<way_out>;
-    { C::descriptors } -> std::convertible_to<descriptor_choice>;
+    /// The state of the processor that the image is entered in: a port lists those that it can leave in.
+    { C::state } -> std::convertible_to<typename Port::entry_state>;
+    /// The mode of paging that it is entered in: `void` for none, `same_paging`, or a traits class.
+    typename std::type_identity<typename C::paging>;
     /// What must lie where; outlives the exec, like the files that it names.
     { contract.segments() } -> std::same_as<std::span<const segment>>;
-    /// The first instruction: physical when it leaves unpaged, virtual otherwise.
+    /// The first instruction: physical when it is entered unpaged, virtual otherwise.
     { contract.entry() } -> std::same_as<virt_addr>;
     /// Where a paged image expects itself; empty for others.
     { contract.virtual_layout() } -> std::same_as<std::span<const virtual_segment>>;
@@ -52,6 +47,26 @@ concept entry_contract = requires(
     /// Fills the parameter pages; `handed_over` is the next kernel's memory map.
     { contract.write_parameters(memory, handed_over, pages) } -> std::same_as<result<void>>;
 };
+
+/// Whether an image of contract `C` is entered with paging on.
+template <class C> inline constexpr bool is_entered_paged = !std::is_void_v<typename C::paging>;
+
+namespace detail {
+template <class Entry, class Running> struct entry_paging_of {
+    using type = Entry;
+};
+template <class Running> struct entry_paging_of<same_paging, Running> {
+    using type = Running;
+};
+template <class Running> struct entry_paging_of<void, Running> {
+    using type = Running;
+};
+} // namespace detail
+
+/// The traits of the mode that an image of contract `C` is entered in; the running kernel's when that is the same, or
+/// when it is entered unpaged and it does not matter.
+template <class C, class Running>
+using entry_paging = typename detail::entry_paging_of<typename C::paging, Running>::type;
 
 /// The most pages of parameters that any contract may want.
 inline constexpr std::size_t max_parameter_pages = 8;

@@ -95,10 +95,9 @@ template <class C> result<void> lies_in(const C& c, safe_role role, phys_range r
     return {};
 }
 
-/// Every table below `table` on `Level`, itself included.
-template <unsigned Level, class C> result<void> tables_lie_in(const C& c, phys_addr table)
+/// Every table below `table` on `Level` of mode `T`, itself included.
+template <class T, unsigned Level, class C> result<void> tables_lie_in(const C& c, phys_addr table)
 {
-    using T = C::paging;
     if (const auto inside = lies_in(c, safe_role::page_table, phys_range::of(table, T::table_size)); !inside)
         return inside;
     if constexpr (Level > 0) {
@@ -108,7 +107,7 @@ template <unsigned Level, class C> result<void> tables_lie_in(const C& c, phys_a
             const typename T::template entry<Level> e{load<word>(c.memory, at)};
             if (!e.present() || e.is_leaf())
                 continue;
-            if (const auto inside = tables_lie_in<Level - 1>(c, e.target()); !inside)
+            if (const auto inside = tables_lie_in<T, Level - 1>(c, e.target()); !inside)
                 return inside;
         }
     }
@@ -149,7 +148,15 @@ template <class C> result<void> machinery_is_safe(const C& c)
             return inside;
         page = load<std::uint64_t>(c.memory, phys_addr::at(page) + byte_count::of(offsetof(plan_page, next)));
     }
-    return tables_lie_in<C::paging::levels - 1>(c, c.plan.new_root);
+    for (const phys_addr tables : std::span{c.plan.mode_pages}.first(c.plan.mode_page_count))
+        if (const auto inside = lies_in(c, safe_role::mode, phys_range::of(tables, page_size)); !inside)
+            return inside;
+    if (const auto inside = tables_lie_in<typename C::paging, C::paging::levels - 1>(c, c.plan.new_root); !inside)
+        return inside;
+    if (!c.plan.entered_paged || c.plan.entry_root == c.plan.new_root)
+        return {};
+    using entry = C::entry_paging;
+    return tables_lie_in<entry, entry::levels - 1>(c, c.plan.entry_root);
 }
 
 /// Rule 9: the program holds what the overlay can hold: its skip ranges are sorted, disjoint, within capacity, and

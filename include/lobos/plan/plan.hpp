@@ -5,6 +5,7 @@
 /// A plan: all that the verifier has to know of an exec, as plain data that says where things lie. What it describes
 /// (steps, program, tables) is in safe memory already and is read from there, so that what is proved is what will run.
 
+#include <array>
 #include <span>
 
 #include <lobos/core/physical_memory.hpp>
@@ -16,6 +17,9 @@
 #include <lobos/plan/safe_region.hpp>
 
 namespace lobos {
+
+/// Whether the copy runs with virtual memory on, as LOBOS does it, or off, as bootimg and Two Kernel Monte do.
+enum class copy_regime : std::uint8_t { paged, unpaged };
 
 struct exec_plan {
     std::span<const segment> image;
@@ -32,8 +36,13 @@ struct exec_plan {
     phys_addr new_root;     ///< page tables of the overlay
     virt_addr switch_page;  ///< where the running kernel maps `code`: the switch happens there
 
+    copy_regime regime = copy_regime::paged;
+    std::array<phys_addr, 2> mode_pages = {}; ///< tables of the modes that the way leads through, as the port has them
+    std::size_t mode_page_count = 0;
+
     virt_addr entry; ///< the image's first instruction; physical when not entered paged
     bool entered_paged = false;
+    phys_addr entry_root; ///< page tables that a paged image is entered on; the overlay's, or some of its own
     std::span<const virtual_segment> virtual_layout; ///< where a paged image expects itself
 
     plan_cost cost;
@@ -50,9 +59,11 @@ struct verified_write {
     constexpr std::uint64_t last() const { return destination + (size - 1); }
 };
 
-/// What the rules are checked against.
-template <paging_traits T, physical_memory M> struct verifier_context {
+/// What the rules are checked against. `Entry` is the mode of paging in which the image is entered, if it is.
+template <paging_traits T, physical_memory M, paging_traits Entry = T> struct verifier_context {
     using paging = T;
+    using entry_paging = Entry;
+    using memory_type = M;
     const exec_plan& plan;
     const region_map& map;
     M& memory;

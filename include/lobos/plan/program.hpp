@@ -56,8 +56,14 @@ struct breadcrumb {
     std::uint64_t steps;        ///< steps finished
     std::uint64_t began;        ///< clock at the first step
     std::uint64_t ended;        ///< clock after the last
+
+    /// What ended it, if it did not come through; the guard's to write.
+    std::uint32_t exception; ///< vector + 1; 0: none
+    std::uint32_t error;     ///< the code that came with it, 0 where none does
+    std::uint64_t at;        ///< address of the instruction
+    std::uint64_t touched;   ///< address that a page fault was about, if it was one
 };
-static_assert(sizeof(breadcrumb) == 32);
+static_assert(sizeof(breadcrumb) == 56 && offsetof(breadcrumb, exception) == 32 && offsetof(breadcrumb, at) == 40);
 
 /// What the overlay is told.
 struct overlay_program {

@@ -19,6 +19,7 @@ enum class safe_role : std::uint8_t {
     code,       ///< the overlay and the way out (the paper's reboot_code)
     stack,      ///< its stack, which the paper forgot
     frame,      ///< descriptor table (reboot_gdt), program, registers of the way out
+    mode,       ///< descriptors and gates of a processor mode that the way leads through
     page_table, ///< (reboot_pgdir)
     plan,       ///< the steps
     bounce,     ///< the page through which cycles are broken
@@ -33,6 +34,7 @@ constexpr std::string_view to_string(safe_role role)
     case safe_role::code: return "overlay code"sv;
     case safe_role::stack: return "stack"sv;
     case safe_role::frame: return "descriptor table"sv;
+    case safe_role::mode: return "descriptors of a mode"sv;
     case safe_role::page_table: return "page table"sv;
     case safe_role::plan: return "plan"sv;
     case safe_role::bounce: return "bounce page"sv;
@@ -42,11 +44,11 @@ constexpr std::string_view to_string(safe_role role)
     return "unknown"sv;
 }
 
-/// Whether the overlay itself reads or writes such a region, through its own tables. The processor reads page tables
-/// by their physical address; parameters are for the new kernel; of a log only the trail is touched.
+/// Whether the overlay itself reads or writes such a region, through its own tables. The processor reads page tables,
+/// and those of modes, by addresses of its own; parameters are for the new kernel; of a log only the trail is touched.
 constexpr bool overlay_touches(safe_role role)
 {
-    return role != safe_role::page_table && role != safe_role::parameters && role != safe_role::log;
+    return role != safe_role::mode && role != safe_role::page_table && role != safe_role::parameters && role != safe_role::log;
 }
 
 struct safe_region {

@@ -25,20 +25,30 @@ template <class C> result<void> identity_mapped(const C& c, phys_range r, access
     return {};
 }
 
+/// A range that the copy touches: mapped, or when it runs without paging, where 32-bit code reaches.
+template <class C> result<void> copy_reaches(const C& c, phys_range r, access wanted)
+{
+    if (c.plan.regime == copy_regime::paged)
+        return identity_mapped(c, r, wanted);
+    if (!below_4g.contains(r))
+        return refuse(fault_code::bad_range, stage::verifying, r.first());
+    return {};
+}
+
 /// Rule 5: every byte that the overlay reads or writes is mapped one to one in the new tables, and writable where it
-/// writes.
-/// Faults: not_mapped, not_writable (at: address).
+/// writes. A copy without paging needs that only for the way there, and everything below 4 GiB.
+/// Faults: not_mapped, not_writable, bad_range (at: address).
 template <class C> result<void> reach_is_mapped(const C& c)
 {
     for (const verified_write& w : c.writes) {
         const auto destination = phys_range::of(phys_addr::at(w.destination), byte_count::of(w.size));
-        if (const auto mapped = identity_mapped(c, destination, access::read_write); !mapped)
-            return mapped;
+        if (const auto reached = copy_reaches(c, destination, access::read_write); !reached)
+            return reached;
         if (w.source == overlay_step::zeros)
             continue;
         const auto source = phys_range::of(phys_addr::at(w.source), byte_count::of(w.size));
-        if (const auto mapped = identity_mapped(c, source, access::read_only); !mapped)
-            return mapped;
+        if (const auto reached = copy_reaches(c, source, access::read_only); !reached)
+            return reached;
     }
     for (const safe_region& r : c.plan.safe) {
         if (!overlay_touches(r.role))
@@ -47,20 +57,23 @@ template <class C> result<void> reach_is_mapped(const C& c)
         const auto mapped = identity_mapped(c, r.range, written ? access::read_write : access::read_only);
         if (!mapped)
             return mapped;
+        if (const auto reached = copy_reaches(c, r.range, access::read_only); !reached)
+            return reached;
     }
     const auto program = load<overlay_program>(c.memory, c.plan.program);
     const auto trail = phys_range::checked(phys_addr::at(program.trail), byte_count::of(sizeof(breadcrumb)));
     return trail ? identity_mapped(c, *trail, access::read_write) : result<void>{};
 }
 
-/// Rule 7: the page in which the switch happens maps alike in old and new tables, to the overlay's code.
+/// Rule 7: the page in which the switch happens maps alike in old and new tables, to the overlay's code, and may be
+/// executed in both.
 /// Faults: switch_page_differs (at: virtual address).
 template <class C> result<void> switch_page_is_alike(const C& c)
 {
     const auto before = walk<typename C::paging>(c.memory, c.plan.running_root, c.plan.switch_page);
     const auto after = walk<typename C::paging>(c.memory, c.plan.new_root, c.plan.switch_page);
     const byte_count all_but_one = page_size - byte_count::of(1);
-    const bool alike = before && after && before->physical == c.plan.code && after->physical == c.plan.code &&
+    const bool alike = before && after && before->executable && after->executable && before->physical == c.plan.code && after->physical == c.plan.code &&
         before->page.last() - c.plan.switch_page >= all_but_one &&
         after->page.last() - c.plan.switch_page >= all_but_one;
     if (!alike)
@@ -73,16 +86,16 @@ template <class C> result<void> switch_page_is_alike(const C& c)
 /// Faults: entry_not_in_image (at: entry), not_mapped, not_writable (at: virtual address).
 template <class C> result<void> entry_is_inside(const C& c)
 {
-    using T = C::paging;
+    using T = C::entry_paging;
     phys_addr entry = phys_addr::at(c.plan.entry.raw());
     if (c.plan.entered_paged) {
-        const auto found = walk<T>(c.memory, c.plan.new_root, c.plan.entry);
+        const auto found = walk<T>(c.memory, c.plan.entry_root, c.plan.entry);
         if (!found)
             return refuse(fault_code::not_mapped, stage::verifying, c.plan.entry);
         entry = found->physical;
         for (const virtual_segment& v : c.plan.virtual_layout) {
             for (std::optional<virt_addr> at = v.virtual_range.first(); at && *at <= v.virtual_range.last();) {
-                const auto there = walk<T>(c.memory, c.plan.new_root, *at);
+                const auto there = walk<T>(c.memory, c.plan.entry_root, *at);
                 if (!there || there->physical != v.physical + (*at - v.virtual_range.first()))
                     return refuse(fault_code::not_mapped, stage::verifying, *at);
                 if (v.writable && there->rights != access::read_write)

@@ -74,6 +74,11 @@ public:
                     visit(phys_addr::at(number * page_bytes + i), p.bytes[i]);
     }
 
+    bool is_ram(phys_addr at) const
+    {
+        return std::ranges::any_of(ram_, [&](const phys_range& r) { return r.contains(at); });
+    }
+
     /// The byte there, or nothing when it was never written. Does not count as a read.
     std::optional<std::byte> peek(phys_addr at) const
     {

@@ -4,23 +4,25 @@
 /// \file
 /// A running kernel on the simulated 32-bit x86: 4 MB pages, physical memory linearly mapped at 0xC0000000. It has been
 /// running for a while, and is as hard to leave as a real one: its TLB is full of global translations of the very
-/// addresses that the overlay will use one to one, to elsewhere, and its descriptor table is not the one that the
-/// segment registers were loaded from.
+/// addresses that the overlay will use one to one, to elsewhere, its descriptor table is not the one that the segment
+/// registers were loaded from, and it has a breakpoint set.
 
 #include <lobos/sim/kernel.hpp>
 #include <lobos/sim/x86_processor.hpp>
 #include <lobos/x86/paging_4m.hpp>
+#include <lobos/x86/port.hpp>
 
 namespace lobos::sim {
 
 class x86_machine {
 public:
-    using port = x86::protected_mode<x86::paging_4m>;
+    using port = x86::port<x86::paging_4m>;
 
     static constexpr std::uint32_t linear_base = 0xc000'0000;
     static constexpr phys_range own_memory = phys_range::of(phys_addr::at(0x10'0000), byte_count::of(0x4'0000));
     static constexpr phys_range directory = phys_range::of(phys_addr::at(0x10'1000), page_size);
     static constexpr phys_range descriptors = phys_range::of(phys_addr::at(0x10'2000), byte_count::of(32));
+    static constexpr phys_range gates = phys_range::of(phys_addr::at(0x10'3000), byte_count::of(2048)); ///< empty
     static constexpr std::uint16_t code_selector = 0x08;
     static constexpr std::uint16_t data_selector = 0x10;
 
@@ -66,6 +68,9 @@ private:
             cpu_.load_segment(name, data_selector);
         memory_.write(descriptors.first(), std::as_bytes(std::span{table}));
         cpu_.gdtr_base += linear_base;
+        cpu_.idtr_base = linear_base + static_cast<std::uint32_t>(gates.first().raw());
+        cpu_.idtr_limit = static_cast<std::uint32_t>(gates.size().raw() - 1);
+        cpu_.dr7 = 0x402; // G0
     }
 
     /// From 3 GiB on the kernel's linear map; below it somebody whose pages lie crosswise.

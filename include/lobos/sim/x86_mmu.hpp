@@ -95,6 +95,19 @@ public:
         return phys_addr::at(known->physical | (linear & 0xfff));
     }
 
+    /// What `translate` would say, with nothing remembered, marked or recorded.
+    phys_addr peek(std::uint64_t linear, intent wanted, privilege who = privilege::supervisor) const
+    {
+        check_width(linear);
+        if (!control_.paging())
+            return phys_addr::at(linear);
+        const x86_tlb::page* known = tlb_.find(control_.context(), linear);
+        if (!known || (wanted == intent::write && !known->dirty))
+            return phys_addr::at(look_up(linear, wanted, who, nullptr).page.physical | (linear & 0xfff));
+        allow(*known, linear, wanted, who);
+        return phys_addr::at(known->physical | (linear & 0xfff));
+    }
+
 private:
     using format = x86_table_format;
 
@@ -116,7 +129,14 @@ private:
         unsigned level;
     };
 
-    x86_tlb::page walk(std::uint64_t linear, intent wanted, privilege who)
+    /// A walk: the page, and the entries that led to it.
+    struct way {
+        x86_tlb::page page;
+        std::array<step, 5> steps;
+        std::size_t count;
+    };
+
+    way look_up(std::uint64_t linear, intent wanted, privilege who, recorder* record) const
     {
         const format f = tables();
         unsigned level = f.levels() - 1;
@@ -132,7 +152,7 @@ private:
         std::size_t count = 0;
         for (;; --level) {
             const phys_addr at = phys_addr::at(via.physical + f.index_of(linear, level) * f.entry_size());
-            const std::uint64_t entry = load_entry(at);
+            const std::uint64_t entry = load_entry(at, record);
             if (!(entry & format::present))
                 fault("entry not present", linear, wanted, who, 0);
             if (entry & f.reserved(entry, level))
@@ -148,7 +168,7 @@ private:
 
         const step& leaf = steps[count - 1];
         const std::uint64_t in_page = linear & format::bits(f.shift_of(level) - 1, 0) & ~std::uint64_t{0xfff};
-        x86_tlb::page found{.physical = f.page_of(leaf.entry, level) | in_page,
+        const x86_tlb::page found{.physical = f.page_of(leaf.entry, level) | in_page,
             .size_bits = f.shift_of(level),
             .writable = via.writable,
             .user = via.user,
@@ -156,10 +176,17 @@ private:
             .dirty = false,
             .global = control_.global_pages() && (leaf.entry & format::global)};
         allow(found, linear, wanted, who);
+        return {found, steps, count};
+    }
+
+    x86_tlb::page walk(std::uint64_t linear, intent wanted, privilege who)
+    {
+        auto [found, steps, count] = look_up(linear, wanted, who, record_);
         for (std::size_t i = 0; i + 1 < count; ++i) {
             mark(steps[i].at, steps[i].entry, format::accessed);
-            tlb_.remember_table(control_.context(), linear, f.shift_of(steps[i].level), steps[i].below);
+            tlb_.remember_table(control_.context(), linear, tables().shift_of(steps[i].level), steps[i].below);
         }
+        const step& leaf = steps[count - 1];
         const std::uint64_t marks = format::accessed | (wanted == intent::write ? format::dirty : 0);
         mark(leaf.at, leaf.entry, marks);
         found.dirty = (leaf.entry | marks) & format::dirty;
@@ -226,9 +253,10 @@ private:
         else
             store(memory_, at, static_cast<std::uint32_t>(entry | marks));
     }
-    std::uint64_t load_entry(phys_addr at)
+    std::uint64_t load_entry(phys_addr at, recorder* record) const
     {
-        note(access_kind::walk, at, tables().entry_size());
+        if (record)
+            record->note(access_kind::walk, at.raw(), at, tables().entry_size());
         return tables().wide() ? load<std::uint64_t>(memory_, at) : load<std::uint32_t>(memory_, at);
     }
     void note(access_kind kind, phys_addr at, std::uint64_t size)

@@ -37,7 +37,7 @@ struct log_position {
 /// The first page of the region.
 struct log_header {
     static constexpr std::array<char, 8> right_magic = {'L', 'O', 'B', 'O', 'S', 'L', 'O', 'G'};
-    static constexpr std::uint32_t right_version = 1;
+    static constexpr std::uint32_t right_version = 2;
 
     std::array<char, 8> magic;
     std::uint32_t version;
@@ -47,7 +47,7 @@ struct log_header {
     log_position positions[2];
     breadcrumb trail; ///< the overlay's; not under a checksum, for it is written step by step
 };
-static_assert(sizeof(log_header) == 24 + 32 + 32);
+static_assert(sizeof(log_header) == 24 + 32 + sizeof(breadcrumb));
 static_assert(std::endian::native == std::endian::little, "the log is little-endian; a big-endian port converts");
 
 template <physical_memory M> class surviving_log {

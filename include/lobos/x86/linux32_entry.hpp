@@ -8,14 +8,14 @@
 #include <lobos/handoff/contract.hpp>
 #include <lobos/plan/program.hpp>
 #include <lobos/x86/linux_machine.hpp>
-#include <lobos/x86/protected_mode.hpp>
+#include <lobos/x86/port.hpp>
 
 namespace lobos::x86 {
 
 class linux32_entry {
 public:
-    static constexpr way_out leaves = way_out::unpaged;
-    static constexpr descriptor_choice descriptors = descriptor_choice::flat;
+    static constexpr entry_state state = entry_state::flat_32;
+    using paging = void;
 
     explicit linux32_entry(const linux_image& image, const linux_machine& machine = {})
         : image_{image},
@@ -32,7 +32,7 @@ public:
 
     entry_registers registers(std::span<const phys_addr> pages) const
     {
-        return {.eax = 0, .ebx = 0, .esi = static_cast<std::uint32_t>(pages[0].raw())};
+        return {.ax = 0, .bx = 0, .si = static_cast<std::uint32_t>(pages[0].raw())};
     }
 
     /// Faults: those of write_boot_params, and bad_range (at: a page of parameters, or the entry) if a 32-bit kernel

@@ -11,14 +11,14 @@
 #include <lobos/image/elf.hpp>
 #include <lobos/plan/program.hpp>
 #include <lobos/x86/multiboot_info.hpp>
-#include <lobos/x86/protected_mode.hpp>
+#include <lobos/x86/port.hpp>
 
 namespace lobos::x86 {
 
 class paged_entry {
 public:
-    static constexpr way_out leaves = way_out::paged;
-    static constexpr descriptor_choice descriptors = descriptor_choice::cloned;
+    static constexpr entry_state state = entry_state::as_running;
+    using paging = same_paging;
 
     /// `modules` are files that lie in memory already and that the new kernel finds there; they, their names and
     /// `command_line` must outlive the exec.
@@ -42,7 +42,7 @@ public:
 
     entry_registers registers(std::span<const phys_addr> pages) const
     {
-        return {.eax = multiboot_loader_magic, .ebx = static_cast<std::uint32_t>(pages[0].raw()), .esi = 0};
+        return {.ax = multiboot_loader_magic, .bx = static_cast<std::uint32_t>(pages[0].raw()), .si = 0};
     }
 
     /// Faults: those of make_multiboot_info.

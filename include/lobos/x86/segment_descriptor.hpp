@@ -45,6 +45,18 @@ struct segment_word {
             ((last & 0xf'0000) << 32) | default_32 | granular | ((base & 0xff00'0000) << 32);
     }
 
+    /// Flat code of 64-bit mode.
+    static constexpr word code_64()
+    {
+        return (encode({0, 0xfffff, segment_descriptor::type::code_execute_read}) & ~default_32) | long_mode;
+    }
+
+    /// A segment as real mode has them: 64 KB from `base` on, 16-bit operands and stack.
+    static constexpr word real(std::uint32_t base, segment_descriptor::type what)
+    {
+        return (encode({base, 0, what}) & ~(default_32 | granular)) | 0xffff;
+    }
+
     /// True for a present 32-bit segment of privilege 0 over all 4 GB: what every way out loads.
     static constexpr bool is_flat(word w, segment_descriptor::type what)
     {
@@ -73,6 +85,9 @@ constexpr descriptor_table_builder<segment_word, 4> flat_descriptor_table()
 // Sanity checks
 static_assert(segment_word::encode({0, 0xfffff, segment_descriptor::type::code_execute_read}) == 0x00cf'9b00'0000'ffff);
 static_assert(segment_word::encode({0, 0xfffff, segment_descriptor::type::data_read_write}) == 0x00cf'9300'0000'ffff);
+static_assert(segment_word::code_64() == 0x00af'9b00'0000'ffff);
+static_assert(
+    segment_word::real(0x9'0000, segment_descriptor::type::code_execute_read) == 0x0000'9b09'0000'ffff);
 static_assert(flat_descriptor_table().words()[linux_code_selector / 8] == 0x00cf'9b00'0000'ffff);
 static_assert(flat_descriptor_table().limit() == 0x1f);
 static_assert(!segment_word::is_flat(0x00cf'fb00'0000'ffff, segment_descriptor::type::code_execute_read)); // user

@@ -80,6 +80,13 @@ TEST_CASE("every fault and every stage has words of its own", "[core][fault]")
     has_words(stage::surviving, "unknown stage");
 }
 
+TEST_CASE("what keeps a machine from being left is said", "[core][fault]")
+{
+    CHECK(to_string(fault_code::memory_encrypted) != to_string(fault_code::wrong_processor));
+    CHECK(to_string(fault_code::memory_encrypted) != "unknown fault");
+    CHECK(to_string(fault_code::wrong_processor) != "unknown fault");
+}
+
 TEST_CASE("a result carries a value or what, where and in which stage", "[core][fault]")
 {
     STATIC_REQUIRE(carries());

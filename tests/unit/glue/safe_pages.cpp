@@ -15,6 +15,7 @@ using pages = safe_pages<sim::x86_kernel>;
 
 /// The ascending kernel's first free page.
 constexpr phys_addr first_free = sim::x86_kernel::own_memory.last() + 1_bytes;
+constexpr phys_range everywhere = phys_range::between(0_pa, phys_addr::at(~std::uint64_t{0}));
 
 } // namespace
 
@@ -29,8 +30,8 @@ TEST_CASE("pages are taken around the image, and all of them go back")
         pages p{k};
         p.keep_list_in(storage);
         // Three are the image's; the fourth is padding, where a safe page may lie; of the fifth it wants one byte.
-        CHECK(p.take(safe_role::code, image) == first_free + 12_KiB);
-        CHECK(p.take(safe_role::stack, image) == first_free + 20_KiB);
+        CHECK(p.take(safe_role::code, image, everywhere) == first_free + 12_KiB);
+        CHECK(p.take(safe_role::stack, image, everywhere) == first_free + 20_KiB);
         CHECK(k.pages_taken() == 6);
         p.give_back_rejected();
         CHECK(k.pages_taken() == 2);
@@ -51,7 +52,7 @@ TEST_CASE("a page in the middle of which the image begins is the image's")
     pages p{k};
     p.keep_list_in(storage);
     const segment image[] = {{.destination = phys_range::of(first_free + 0xfff_bytes, 1_bytes)}};
-    CHECK(p.take(safe_role::code, image) == first_free + 4_KiB);
+    CHECK(p.take(safe_role::code, image, everywhere) == first_free + 4_KiB);
 }
 
 TEST_CASE("pages that follow each other are one region, and each goes back")
@@ -62,7 +63,7 @@ TEST_CASE("pages that follow each other are one region, and each goes back")
         pages p{k};
         p.keep_list_in(storage);
         for (int i = 0; i < 3; ++i)
-            CHECK(p.take(safe_role::plan, {}));
+            CHECK(p.take(safe_role::plan, {}, everywhere));
         CHECK(p.regions().size() == 1);
         CHECK(k.pages_taken() == 3);
     }
@@ -78,7 +79,7 @@ TEST_CASE("what was put aside has one owner too")
     {
         pages p{k};
         p.keep_list_in(storage);
-        CHECK(p.take(safe_role::code, image) == first_free + 8_KiB);
+        CHECK(p.take(safe_role::code, image, everywhere) == first_free + 8_KiB);
         const pages other{std::move(p)};
         CHECK(k.pages_taken() == 3);
     }
@@ -94,7 +95,8 @@ TEST_CASE("what was put aside goes back even when nothing else was found")
     {
         pages p{k};
         p.keep_list_in(storage);
-        CHECK(p.take(safe_role::code, everything).error() == fault{fault_code::no_memory, stage::staging, 0});
+        CHECK(
+            p.take(safe_role::code, everything, everywhere).error() == fault{fault_code::no_memory, stage::staging, 0});
         CHECK(k.pages_taken() > 100);
     }
     CHECK(k.pages_taken() == 0);
@@ -107,9 +109,9 @@ TEST_CASE("a list that is full keeps no page it cannot name")
     std::vector<safe_region> storage(1);
     pages p{k};
     p.keep_list_in(storage);
-    CHECK(p.take(safe_role::plan, {}));
-    CHECK(p.take(safe_role::plan, {})); // the neighbour, of the same role: one region
-    CHECK(p.take(safe_role::code, {}).error() == fault{fault_code::no_space, stage::staging, 2});
+    CHECK(p.take(safe_role::plan, {}, everywhere));
+    CHECK(p.take(safe_role::plan, {}, everywhere)); // the neighbour, of the same role: one region
+    CHECK(p.take(safe_role::code, {}, everywhere).error() == fault{fault_code::no_space, stage::staging, 2});
     CHECK(k.pages_taken() == 2);
     CHECK_THROWS_AS(p.keep_list_in(storage), contract_error);
 }
@@ -124,11 +126,30 @@ TEST_CASE("surviving regions are listed, and not given back")
     {
         pages p{k};
         p.keep_list_in(storage);
-        CHECK(p.take(safe_role::code, {}));
+        CHECK(p.take(safe_role::code, {}, everywhere));
         REQUIRE(p.add_surviving(k.memory_map()));
         REQUIRE(p.regions().size() == 2);
         CHECK(p.regions()[1] == safe_region{log, safe_role::log});
         CHECK(p.add_surviving(k.memory_map()).error().code == fault_code::no_space);
+    }
+    CHECK(k.pages_taken() == 0);
+    CHECK(k.wrong_frees == 0);
+}
+
+TEST_CASE("a page out of reach is put aside like one that the image wants")
+{
+    sim::x86_kernel k{2_MiB};
+    std::vector<safe_region> storage(4);
+    {
+        pages p{k};
+        p.keep_list_in(storage);
+        const phys_range reach = phys_range::of(first_free + 8_KiB, 8_KiB);
+        CHECK(p.take(safe_role::code, {}, reach) == first_free + 8_KiB);
+        CHECK(k.pages_taken() == 3);
+        CHECK(p.take(safe_role::stack, {}, reach) == first_free + 12_KiB);
+        CHECK(p.take(safe_role::frame, {}, reach).error() == fault{fault_code::no_memory, stage::staging, 0});
+        p.give_back_rejected();
+        CHECK(k.pages_taken() == 2);
     }
     CHECK(k.pages_taken() == 0);
     CHECK(k.wrong_frees == 0);

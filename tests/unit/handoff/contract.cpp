@@ -9,7 +9,10 @@ using namespace lobos;
 
 namespace {
 
+enum class some_state : unsigned char { flat, paged };
+
 struct small_port {
+    using entry_state = some_state;
     struct registers {
         int r0;
     };
@@ -17,8 +20,8 @@ struct small_port {
 
 /// The requirements of an entry contract, by number.
 enum requirement : unsigned {
-    leaves,
-    descriptors,
+    state,
+    paging,
     segments,
     entry,
     virtual_layout,
@@ -28,19 +31,19 @@ enum requirement : unsigned {
     all,
 };
 
-template <bool> struct has_leaves {};
-template <> struct has_leaves<true> {
-    static constexpr way_out leaves = way_out::paged;
+template <bool> struct has_state {};
+template <> struct has_state<true> {
+    static constexpr some_state state = some_state::paged;
 };
-template <bool> struct has_descriptors {};
-template <> struct has_descriptors<true> {
-    static constexpr descriptor_choice descriptors = descriptor_choice::cloned;
+template <bool> struct has_paging {};
+template <> struct has_paging<true> {
+    using paging = same_paging;
 };
 struct other {};
 
 /// A contract without requirement `Missing`, and with another type where `Wrong` says so.
 template <unsigned Missing, unsigned Wrong = all>
-struct model : has_leaves<Missing != requirement::leaves>, has_descriptors<Missing != requirement::descriptors> {
+struct model : has_state<Missing != requirement::state>, has_paging<Missing != requirement::paging> {
     template <unsigned R, class T> using type = std::conditional_t<Wrong == R, other, T>;
 
     type<requirement::segments, std::span<const segment>> segments() const
@@ -74,6 +77,7 @@ static_assert(all_types_matter(std::make_integer_sequence<unsigned, all - requir
 
 /// The registers are the port's, and a port has to have some.
 struct other_port {
+    using entry_state = some_state;
     struct registers {};
 };
 struct no_port {};
@@ -85,14 +89,29 @@ struct not_const : model<all> {
 };
 static_assert(!entry_contract<not_const, small_port>);
 
-/// Constants of other types.
-struct leaves_somehow : model<requirement::leaves> {
-    static constexpr int leaves = 0;
+/// A state of another port's; a paging that is a value.
+struct of_another_port : model<requirement::state> {
+    static constexpr int state = 0;
 };
-struct describes_somehow : model<requirement::descriptors> {
-    static constexpr int descriptors = 0;
+struct paged_somehow : model<requirement::paging> {
+    static constexpr int paging = 0;
 };
-static_assert(!entry_contract<leaves_somehow, small_port> && !entry_contract<describes_somehow, small_port>);
+static_assert(!entry_contract<of_another_port, small_port> && !entry_contract<paged_somehow, small_port>);
+
+/// The three kinds of paging.
+struct unpaged : model<requirement::paging> {
+    using paging = void;
+};
+struct running_mode {};
+struct other_mode {};
+struct paged_otherwise : model<requirement::paging> {
+    using paging = other_mode;
+};
+static_assert(entry_contract<unpaged, small_port> && entry_contract<paged_otherwise, small_port>);
+static_assert(!is_entered_paged<unpaged> && is_entered_paged<model<all>> && is_entered_paged<paged_otherwise>);
+static_assert(std::is_same_v<entry_paging<unpaged, running_mode>, running_mode>);
+static_assert(std::is_same_v<entry_paging<model<all>, running_mode>, running_mode>);
+static_assert(std::is_same_v<entry_paging<paged_otherwise, running_mode>, other_mode>);
 
 } // namespace
 

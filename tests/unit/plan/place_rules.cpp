@@ -255,3 +255,28 @@ TEST_CASE("rule 9: the program is what the overlay can run", "[plan][rules]")
         CHECK(rule_9(p) == no_fault);
     }
 }
+
+TEST_CASE("rule 6: pages of modes, and the tables of the image's own", "[plan][rules]")
+{
+    sound_plan p;
+    SECTION("each page of a mode that counts")
+    {
+        const phys_addr pages[] = {0x00c0'c000_pa, 0x00c0'e000_pa};
+        p.plan.mode_pages = {pages[0], pages[1]};
+        CHECK(rule_6(p) == no_fault);
+        p.plan.mode_page_count = 1;
+        CHECK(rule_6(p) == refused(outside_safe_region, pages[0]));
+        p.add_safe({sound_plan::page_of(pages[0]), safe_role::mode});
+        CHECK(rule_6(p) == no_fault);
+        p.plan.mode_page_count = 2;
+        p.add_safe({sound_plan::page_of(pages[1]), safe_role::parameters});
+        CHECK(rule_6(p) == refused(outside_safe_region, pages[1]));
+    }
+    SECTION("the tables that a paged image is entered on")
+    {
+        p.plan.entry_root = sound_plan::parameters;
+        CHECK(rule_6(p) == no_fault); // entered unpaged
+        p.enter_paged();
+        CHECK(rule_6(p) == refused(outside_safe_region, sound_plan::parameters));
+    }
+}

@@ -26,12 +26,16 @@ static_assert(sizeof(skip_range) == 16);
 static_assert(offsetof(skip_range, first) == 0);
 static_assert(offsetof(skip_range, last) == 8);
 
-static_assert(sizeof(breadcrumb) == 32);
+static_assert(sizeof(breadcrumb) == 56);
 static_assert(offsetof(breadcrumb, stage) == 0);
 static_assert(offsetof(breadcrumb, ticks_per_ms) == 4);
 static_assert(offsetof(breadcrumb, steps) == 8);
 static_assert(offsetof(breadcrumb, began) == 16);
 static_assert(offsetof(breadcrumb, ended) == 24);
+static_assert(offsetof(breadcrumb, exception) == 32);
+static_assert(offsetof(breadcrumb, error) == 36);
+static_assert(offsetof(breadcrumb, at) == 40);
+static_assert(offsetof(breadcrumb, touched) == 48);
 
 static_assert(offsetof(overlay_program, first_page) == 0);
 static_assert(offsetof(overlay_program, trail) == 8);

@@ -12,8 +12,8 @@ using namespace lobos;
 
 namespace {
 
-constexpr safe_role roles[] = {safe_role::code, safe_role::stack, safe_role::frame, safe_role::page_table,
-    safe_role::plan, safe_role::bounce, safe_role::parameters, safe_role::log};
+constexpr safe_role roles[] = {safe_role::code, safe_role::stack, safe_role::frame, safe_role::mode,
+    safe_role::page_table, safe_role::plan, safe_role::bounce, safe_role::parameters, safe_role::log};
 
 constexpr phys_range page(unsigned i)
 {
@@ -42,8 +42,8 @@ TEST_CASE("the overlay touches what it runs, and not what others read", "[plan][
 {
     for (const safe_role role : roles) {
         CAPTURE(to_string(role));
-        const bool for_others =
-            role == safe_role::page_table || role == safe_role::parameters || role == safe_role::log;
+        const bool for_others = role == safe_role::mode || role == safe_role::page_table ||
+            role == safe_role::parameters || role == safe_role::log;
         CHECK(overlay_touches(role) == !for_others);
     }
 }

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later OR BSD-2-Clause
 
+#include <lobos/x86/paging_pae.hpp>
+
 #include <tests/support/rule_checks.hpp>
 
 using namespace lobos;
@@ -57,6 +59,27 @@ TEST_CASE("rule 5: to the last byte", "[plan][rules]")
     CHECK(rule_5(p, {0xffff'ff00, overlay_step::zeros, 0x100, 0, 0}) == no_fault);
 }
 
+TEST_CASE("rule 5: a copy without paging needs the mapping only for the way there, and all of it below 4 GiB",
+    "[plan][rules]")
+{
+    sound_plan p;
+    p.plan.regime = copy_regime::unpaged;
+    const phys_addr root = p.plan.new_root;
+    for (const phys_addr copied : {sound_plan::kernel, sound_plan::staged})
+        p.set_directory_entry(root, at_same(copied), 0);
+    CHECK(rule_5(p) == no_fault);
+    const std::uint32_t code = p.directory_entry(root, at_same(sound_plan::code));
+    p.set_directory_entry(root, at_same(sound_plan::code), 0);
+    CHECK(rule_5(p) == refused(not_mapped, sound_plan::code));
+    p.set_directory_entry(root, at_same(sound_plan::code), code);
+
+    CHECK(rule_5(p, {four_g - 8, 0x0040'0000, 8, 0, 0}) == no_fault);
+    CHECK(rule_5(p, {four_g - 8, 0x0040'0000, 9, 0, 0}) == refused(bad_range, four_g - 8));
+    CHECK(rule_5(p, {0x0040'0000, four_g - 8, 8, 0, 0}) == no_fault);
+    CHECK(rule_5(p, {0x0040'0000, four_g, 8, 0, 0}) == refused(bad_range, four_g));
+    CHECK(rule_5(p, {0x0040'0000, overlay_step::zeros, 8, 0, 0}) == no_fault);
+}
+
 TEST_CASE("rule 7: the page of the switch is the overlay's code, before and after", "[plan][rules]")
 {
     sound_plan p;
@@ -96,6 +119,31 @@ TEST_CASE("rule 7: the page of the switch is the overlay's code, before and afte
         p.set_directory_entry(p.plan.new_root, p.plan.switch_page, directory::table(new_table).bits);
         CHECK(rule_7(p) == refused(switch_page_differs, p.plan.switch_page.raw()));
     }
+}
+
+TEST_CASE("rule 7: the page of the switch may be executed, before and after", "[plan][rules]")
+{
+    constexpr std::uint64_t no_execute = std::uint64_t{1} << 63;
+    const memory_map nothing{};
+    sparse_memory memory;
+    exec_plan plan{};
+    plan.code = 0x00c0'0000_pa;
+    plan.switch_page = 0x0000'0000_va;
+    plan.running_root = 0x0010'0000_pa;
+    plan.new_root = 0x0010'2000_pa;
+    const auto put = [&](phys_addr root, std::uint64_t leaf_bits) {
+        store(memory, root, root.raw() + 0x1000 + 1);
+        store(memory, root + 4_KiB, std::uint64_t{0x00c0'00e3} | leaf_bits); // 2 MB
+    };
+    const auto verdict = [&](std::uint64_t running, std::uint64_t own) {
+        put(plan.running_root, running);
+        put(plan.new_root, own);
+        verifier_context<x86::paging_pae, sparse_memory> c{plan, nothing.map, memory, {}, 1};
+        return fault_of(rules::switch_page_is_alike(c));
+    };
+    CHECK(verdict(0, 0) == no_fault);
+    CHECK(verdict(no_execute, 0) == refused(switch_page_differs, 0));
+    CHECK(verdict(0, no_execute) == refused(switch_page_differs, 0));
 }
 
 TEST_CASE("rule 8: the entry lies in what is copied", "[plan][rules]")
@@ -163,4 +211,15 @@ TEST_CASE("rule 8: a paged image finds itself where it expects itself", "[plan][
         p.layout[0].physical += 4_KiB;
         CHECK(rule_8(p) == no_fault);
     }
+}
+
+TEST_CASE("rule 8: a paged image finds itself in the tables that it is entered on", "[plan][rules]")
+{
+    sound_plan p;
+    p.enter_paged();
+    p.plan.entry_root = sound_plan::running_root; // these have it too
+    p.set_directory_entry(p.plan.new_root, sound_plan::kernel_at, 0);
+    CHECK(rule_8(p) == no_fault);
+    p.set_directory_entry(sound_plan::running_root, sound_plan::kernel_at, 0);
+    CHECK(rule_8(p) == refused(not_mapped, p.plan.entry.raw()));
 }

@@ -31,9 +31,9 @@ static_assert(!departing_port<x86::paging_4m>);
 
 /// Rule 10 says no.
 struct stubborn_port : easy_port {
-    template <class M> static result<void> departure_is_sound(const exec_plan& plan, M& memory)
+    template <class Context> static result<void> departure_is_sound(const Context& c)
     {
-        return refuse(bad_descriptor_table, stage::verifying, load<std::uint32_t>(memory, plan.frame) + 0x18);
+        return refuse(bad_descriptor_table, stage::verifying, load<std::uint32_t>(c.memory, c.plan.frame) + 0x18);
     }
 };
 

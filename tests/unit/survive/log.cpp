@@ -163,7 +163,7 @@ TEST_CASE("a new log is empty, whatever was there", "[survive][log]")
     CHECK(load<breadcrumb>(memory, log.trail()).stage == 0);
     const raw_log raw{memory};
     CHECK(raw.get(0, 8) == 0x474f4c'534f424f4c); // "LOBOSLOG"
-    CHECK(raw.get(raw_log::version) == 1);
+    CHECK(raw.get(raw_log::version) == 2);
     CHECK(raw.get(raw_log::capacity) == small_ring);
 }
 
@@ -431,7 +431,7 @@ TEST_CASE("a forged header is not believed, even if its checksum is right", "[su
         CAPTURE(capacity);
         CHECK(with(raw_log::capacity, capacity) == reading{{}, corrupt(place)});
     }
-    for (const std::uint64_t version : {0ull, 2ull, 0xffff'ffffull})
+    for (const std::uint64_t version : {0ull, 1ull, 3ull, 0xffff'ffffull})
         CHECK(with(raw_log::version, version) == reading{{}, corrupt(place)});
     CHECK(with(0, 0) == reading{{}, {fault_code::no_log, stage::surviving, place.raw()}});
 
@@ -559,7 +559,7 @@ TEST_CASE("the overlay's trail does not disturb the log", "[survive][log]")
     region_memory memory;
     log_type log = created(memory);
     log.append("text");
-    const breadcrumb crumb{~0u, ~0u, ~0ull, ~0ull, ~0ull};
+    const breadcrumb crumb{~0u, ~0u, ~0ull, ~0ull, ~0ull, ~0u, ~0u, ~0ull, ~0ull};
     store(memory, log.trail(), crumb);
     CHECK(reopened(memory) == reading{{"text"}});
     log.append("more");

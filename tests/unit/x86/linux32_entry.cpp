@@ -21,7 +21,7 @@ using namespace lobos::test;
 
 namespace {
 
-using port = lobos::x86::protected_mode<lobos::x86::paging_4m>;
+using port = lobos::x86::port<lobos::x86::paging_4m>;
 static_assert(lobos::entry_contract<linux32_entry, port>);
 
 const memory_map machine{{phys_range::between(0_pa, 0x9'ffff_pa), region_kind::usable},
@@ -65,8 +65,8 @@ TEST_CASE("Linux leaves unpaged, with a flat table, from its entry", "[x86][linu
 {
     const auto image = image_of("quiet", 5000);
     const linux32_entry contract{image};
-    CHECK(linux32_entry::leaves == lobos::way_out::unpaged);
-    CHECK(linux32_entry::descriptors == lobos::descriptor_choice::flat);
+    STATIC_REQUIRE(linux32_entry::state == lobos::x86::entry_state::flat_32);
+    STATIC_REQUIRE_FALSE(lobos::is_entered_paged<linux32_entry>);
     CHECK(contract.entry() == 0x100'0000_va);
     CHECK(contract.segments().size() == image.segments.size());
     CHECK(contract.segments()[0].destination == image.segments[0].destination);
@@ -80,9 +80,9 @@ TEST_CASE("esi is the boot parameters, and all else is 0", "[x86][linux32_entry]
     const linux32_entry contract{image_of("")};
     const phys_addr pages[] = {0xffff'e000_pa, 0x1000_pa};
     const auto r = contract.registers(pages);
-    CHECK(r.esi == 0xffff'e000);
-    CHECK(r.eax == 0);
-    CHECK(r.ebx == 0);
+    CHECK(r.si == 0xffff'e000);
+    CHECK(r.ax == 0);
+    CHECK(r.bx == 0);
 }
 
 TEST_CASE("the parameters lie in memory as Linux reads them", "[x86][linux32_entry]")

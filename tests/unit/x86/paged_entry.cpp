@@ -14,7 +14,7 @@ using lobos::x86::paged_entry;
 
 namespace {
 
-using port = x86::protected_mode<x86::paging_4m>;
+using port = x86::port<x86::paging_4m>;
 static_assert(entry_contract<paged_entry, port>);
 
 const memory_map handed{{phys_range::between(0_pa, 0x9'ffff_pa), region_kind::usable},
@@ -45,8 +45,8 @@ TEST_CASE("a paged kernel leaves paged, with the running descriptors, from its v
     const auto files = modules(2);
     const auto contract = paged_entry::make(small_image(), files, "again");
     REQUIRE(contract);
-    CHECK(paged_entry::leaves == way_out::paged);
-    CHECK(paged_entry::descriptors == descriptor_choice::cloned);
+    STATIC_REQUIRE(paged_entry::state == x86::entry_state::as_running);
+    STATIC_REQUIRE(std::is_same_v<paged_entry::paging, same_paging>);
     CHECK(contract->entry() == 0xc010'0010_va);
     CHECK(contract->parameter_pages() == 1);
     CHECK(contract->virtual_layout().size() == 2);
@@ -87,9 +87,9 @@ TEST_CASE("the registers are a multiboot loader's", "[x86][paged_entry]")
     REQUIRE(contract);
     const phys_addr pages[] = {0xffff'f000_pa};
     const auto r = contract->registers(pages);
-    CHECK(r.eax == 0x2bad'b002);
-    CHECK(r.ebx == 0xffff'f000);
-    CHECK(r.esi == 0);
+    CHECK(r.ax == 0x2bad'b002);
+    CHECK(r.bx == 0xffff'f000);
+    CHECK(r.si == 0);
 }
 
 TEST_CASE("what a paged kernel is told can be read by it", "[x86][paged_entry]")

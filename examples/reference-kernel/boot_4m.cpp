@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later OR BSD-2-Clause
 
 /// \file
-/// The first instructions. One entry serves both ways in: from a multiboot loader, paging off, at the physical
+/// The first instructions of the build with 4 MB pages. One entry serves both ways in: from a multiboot loader, paging off, at the physical
 /// address; and from the kernel before, paging on, at the virtual address [lobos/2000 §3.2.5]. Either way eax is the
 /// multiboot magic number and ebx the physical address of the information.
 

@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: GPL-2.0-or-later OR BSD-2-Clause
+
+/// \file
+/// The first instructions of the 64-bit builds. There are two ways in: from a multiboot loader, in flat 32-bit code with
+/// paging off, at the address that the multiboot header names; and from the kernel before, in 64-bit code with paging
+/// on, at the ELF file's entry [lobos/2000 §3.2.5]. Either way eax is the multiboot magic number and ebx the physical
+/// address of the information. 5-level paging is one table more at the top.
+
+#define LOBOS_TEXT_OF(x) LOBOS_TEXT_OF_(x)
+#define LOBOS_TEXT_OF_(x) #x
+
+asm(R"(
+    .set kernel_base, 0xffffffff80000000
+    .set linear_pages, 384              # 2 MB pages: 768 MiB of physical memory at kernel_base
+    .set five_levels, )" LOBOS_TEXT_OF(REFERENCE_FIVE_LEVELS) R"(
+
+    .section .multiboot, "a"
+    .balign 4
+header:
+    .long 0x1BADB002                    # magic
+    .long 0x00010003                    # modules on page boundaries, memory map wanted, addresses follow
+    .long -(0x1BADB002 + 0x00010003)
+    .long header - kernel_base
+    .long image_begin - kernel_base
+    .long data_end - kernel_base
+    .long image_end - kernel_base
+    .long start_32 - kernel_base
+
+    .section .data
+    .balign 4096
+boot_directory:
+    .set page, 0
+    .rept linear_pages
+    .quad (page << 21) | 0x83           # present, writable, 2 MB
+    .set page, page + 1
+    .endr
+    .fill 512 - linear_pages, 8, 0
+boot_pointers:
+    .quad boot_directory - kernel_base + 0x3
+    .fill 509, 8, 0
+    .quad boot_directory - kernel_base + 0x3
+    .quad 0
+boot_pml4:
+    .quad boot_pointers - kernel_base + 0x3 # where they are, until the jump into the high half
+    .fill 510, 8, 0
+    .quad boot_pointers - kernel_base + 0x3
+    .if five_levels
+boot_pml5:
+    .quad boot_pml4 - kernel_base + 0x3
+    .fill 510, 8, 0
+    .quad boot_pml4 - kernel_base + 0x3
+    .set boot_root, boot_pml5
+    .else
+    .set boot_root, boot_pml4
+    .endif
+
+    .balign 8
+gdt:
+    .quad 0
+    .quad 0x00af9b000000ffff            # 0x08: 64-bit code
+    .quad 0x00cf93000000ffff            # 0x10: flat data
+gdt_end:
+gdt_pointer:
+    .word gdt_end - gdt - 1
+    .quad gdt
+gdt_pointer_32:
+    .word gdt_end - gdt - 1
+    .long gdt - kernel_base
+
+    .section .bss
+    .balign 16
+    .skip 32768
+boot_stack:
+
+    .text
+    .code32
+start_32:
+    cli
+    cld
+    movl %eax, %edi
+    lgdt gdt_pointer_32 - kernel_base
+    movl %cr4, %ecx
+    orl $(0x20 | five_levels << 12), %ecx # PAE, LA57
+    movl %ecx, %cr4
+    movl $(boot_root - kernel_base), %ecx
+    movl %ecx, %cr3
+    movl $0xc0000080, %ecx
+    rdmsr
+    orl $0x900, %eax                    # LME, NXE
+    wrmsr
+    movl %cr0, %ecx
+    orl $0x80010000, %ecx               # PG, WP
+    movl %ecx, %cr0
+    movl %edi, %eax
+    ljmp $0x08, $(start_64 - kernel_base)
+    .code64
+start_64:
+    movq $_start, %rcx
+    jmp *%rcx
+    .global _start
+_start:
+    cli
+    cld
+    movl %eax, %edi
+    movl %ebx, %esi
+    movq $(boot_root - kernel_base), %rcx
+    movq %rcx, %cr3
+    movq $0, boot_pml4                  # from here on nothing is mapped low
+    movq %rcx, %cr3
+    lgdt gdt_pointer
+    movq $boot_stack, %rsp
+    pushq $0x08
+    pushq $1f
+    lretq
+1:  movl $0x10, %ecx
+    movl %ecx, %ds
+    movl %ecx, %es
+    movl %ecx, %fs
+    movl %ecx, %gs
+    movl %ecx, %ss
+    xorl %ebp, %ebp
+    call kernel_main
+2:  cli
+    hlt
+    jmp 2b
+)");

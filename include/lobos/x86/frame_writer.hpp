@@ -1,0 +1,266 @@
+// SPDX-License-Identifier: GPL-2.0-or-later OR BSD-2-Clause
+#pragma once
+
+/// \file
+/// Fills the safe pages of an x86 departure: the pieces of code that lie on the way, the frame, and a page of
+/// descriptors and gates for each further mode of the processor.
+///
+/// Every table has three selectors of the overlay's own, behind all others: flat 32-bit code, flat data, 64-bit code.
+/// They are what the gates of the guard name, so an exception finds its handler whichever table is in force.
+///
+/// Where 64-bit tables and 32-bit ones follow each other, the change has to happen in the very instruction that turns
+/// paging on or off: so they lie at one linear address, which the page tables map to the page of 64-bit tables and
+/// which is, without paging, the physical address of the page of 32-bit ones.
+
+#include <algorithm>
+
+#include <lobos/paging/walk.hpp>
+#include <lobos/plan/plan.hpp>
+#include <lobos/x86/interrupt_gate.hpp>
+#include <lobos/x86/machine_facts.hpp>
+#include <lobos/x86/route.hpp>
+#include <lobos/x86/segment_descriptor.hpp>
+
+namespace lobos::x86 {
+
+/// What the image's first instruction finds in its registers; all others of them are 0.
+struct entry_registers {
+    std::uint64_t ax = 0;
+    std::uint64_t bx = 0;
+    std::uint64_t si = 0;
+    std::uint32_t real_base = 0; ///< for `real_16`: of its 64 KB segment
+};
+
+/// Selectors of the boot protocol's tables beside __BOOT_CS and __BOOT_DS: what `real_16` has.
+inline constexpr std::uint16_t real_code_selector = 0x20;
+inline constexpr std::uint16_t real_data_selector = 0x28;
+
+/// Where the running kernel has the pages of the switch.
+struct departure_aliases {
+    virt_addr code, frame, stack;
+};
+
+template <paging_traits Paging, physical_memory M> class frame_writer {
+    static constexpr bool from_long = is_long(mode_of_traits<Paging>());
+
+public:
+    frame_writer(M& memory, exec_plan& plan, const route& way, const departure_aliases& aliases,
+        const machine_facts& running)
+        : memory_{memory},
+          plan_{plan},
+          way_{way},
+          aliases_{aliases},
+          running_{running}
+    {
+    }
+
+    /// Puts the pieces of `code` into the code page, one behind another. Fault: no_space (at: bytes needed).
+    result<void> put_code(const overlay_code& code)
+    {
+        std::uint64_t used = sizeof(code_page_head);
+        for (std::size_t i = 0; i < pieces; ++i) {
+            const auto p = static_cast<piece>(i);
+            if (!way_.takes(p))
+                continue;
+            const auto bytes = code[p];
+            expects(!bytes.empty(), "a machine has the pieces of the ways that it offers");
+            places_[i] = static_cast<std::uint32_t>(used);
+            used += bytes.size();
+            if (used > page_size.raw())
+                return refuse(fault_code::no_space, stage::staging, used);
+            memory_.write(plan_.code + byte_count::of(places_[i]), bytes);
+        }
+        plan_.code_size = byte_count::of(used);
+        const code_page_head head{.self = plan_.code.raw(),
+            .frame = plan_.frame.raw(),
+            .table_root = plan_.new_root.raw(),
+            .cr4 = copy_cr4()};
+        store(memory_, plan_.code, head);
+        return {};
+    }
+
+    /// Fills the frame and the pages of modes.
+    /// Faults: those of clone_descriptor_table and of the walk to the running table.
+    result<void> put_tables(const entry_registers& values, paging_mode entry_mode, const overlay_program& program,
+        reset_register reset)
+    {
+        table_page own{};
+        const auto cloned = clone_descriptor_table<segment_word, departure_frame::descriptor_capacity - 3>(
+            running_.descriptors, [&](virt_addr at) { return running_word(at); });
+        if (!cloned)
+            return std::unexpected{cloned.error()};
+        constexpr std::size_t prescribed = 6; // 0x10, 0x18, and real mode's
+        const std::size_t first = std::max(cloned->words().size(), prescribed);
+        first_own_ = static_cast<std::uint16_t>(first * sizeof(std::uint64_t));
+        std::ranges::copy(cloned->words(), own.descriptors);
+        put_own_descriptors(own);
+        put_gates(own, from_long, running_.code_selector, aliases_.code.raw());
+
+        const departure_frame f = make_fields(values, entry_mode, program, reset);
+        store(memory_, plan_.frame, own);
+        store(memory_, plan_.frame, f);
+        if (way_.hub)
+            store(memory_, hub_page(), hub_tables(values.real_base));
+        if (way_.entry_page())
+            store(memory_, entry_page(), entry_tables());
+        return {};
+    }
+
+private:
+    phys_addr hub_page() const { return plan_.mode_pages[0]; }
+    phys_addr entry_page() const { return plan_.mode_pages[way_.hub ? 1 : 0]; }
+    std::uint16_t own_code_32() const { return first_own_; }
+    std::uint16_t own_data() const { return static_cast<std::uint16_t>(first_own_ + 8); }
+    std::uint16_t own_code_64() const { return static_cast<std::uint16_t>(first_own_ + 16); }
+    std::uint64_t place(piece p) const { return plan_.code.raw() + places_[static_cast<std::size_t>(p)]; }
+
+    /// What CR4 keeps during the copy: the mode of paging, and that machine checks are heard of.
+    std::uint64_t copy_cr4() const
+    {
+        return running_.cr4 & (cr4::large_pages | cr4::wide_pages | cr4::five_levels | cr4::machine_check);
+    }
+
+    result<std::uint64_t> running_word(virt_addr at)
+    {
+        std::uint64_t word = 0;
+        for (unsigned i = 0; i < sizeof word; ++i) { // a table need not be aligned: pages end inside words
+            const auto found = walk<Paging>(memory_, running_.table_root, at + byte_count::of(i));
+            if (!found)
+                return std::unexpected{found.error()};
+            word |= std::uint64_t{load<std::uint8_t>(memory_, found->physical)} << (8 * i);
+        }
+        return word;
+    }
+
+    pseudo_descriptor gdt_at(std::uint64_t page) const
+    {
+        return {.limit = static_cast<std::uint16_t>(first_own_ + 3 * 8 - 1),
+            .base = page + offsetof(table_page, descriptors),
+            .unused = {}};
+    }
+    static pseudo_descriptor idt_at(std::uint64_t page)
+    {
+        return {.limit = sizeof(table_page::gates) - 1, .base = page + offsetof(table_page, gates), .unused = {}};
+    }
+
+    void put_own_descriptors(table_page& page) const
+    {
+        using enum segment_descriptor::type;
+        const std::size_t i = first_own_ / 8;
+        page.descriptors[i] = segment_word::encode({0, 0xfffff, code_execute_read});
+        page.descriptors[i + 1] = segment_word::encode({0, 0xfffff, data_read_write});
+        page.descriptors[i + 2] = segment_word::code_64();
+    }
+
+    /// Gates to the guard, whose page is at `code`.
+    void put_gates(table_page& page, bool is_64, std::uint16_t selector, std::uint64_t code) const
+    {
+        const std::uint64_t guard = code + places_[static_cast<std::size_t>(is_64 ? piece::guard_64 : piece::guard_32)];
+        for (std::size_t v = 0; v < exception_vectors; ++v) {
+            const std::uint64_t handler = guard + (v == nmi_vector ? guard_nmi : v * guard_stub_size);
+            if (is_64)
+                std::ranges::copy(gate_64(selector, handler), page.gates + 2 * v);
+            else
+                page.gates[v] = gate_32(selector, static_cast<std::uint32_t>(handler));
+        }
+    }
+
+    table_page hub_tables(std::uint32_t real_base) const
+    {
+        using enum segment_descriptor::type;
+        table_page page{};
+        constexpr auto flat = flat_descriptor_table();
+        std::ranges::copy(flat.words(), page.descriptors);
+        page.descriptors[real_code_selector / 8] = segment_word::real(real_base, code_execute_read);
+        page.descriptors[real_data_selector / 8] = segment_word::real(real_base, data_read_write);
+        put_own_descriptors(page);
+        put_gates(page, false, own_code_32(), plan_.code.raw());
+        return page;
+    }
+
+    table_page entry_tables() const
+    {
+        table_page page{};
+        constexpr auto flat = flat_descriptor_table();
+        std::ranges::copy(flat.words(), page.descriptors);
+        page.descriptors[linux_code_selector / 8] = segment_word::code_64();
+        put_own_descriptors(page);
+        put_gates(page, true, own_code_64(), plan_.code.raw());
+        return page;
+    }
+
+    departure_frame make_fields(const entry_registers& values, paging_mode entry_mode,
+        const overlay_program& program, reset_register reset) const
+    {
+        const bool stays = way_.state == entry_state::as_running;
+        const bool paged = way_.regime == copy_regime::paged;
+        const bool to_long = way_.state == entry_state::long_64;
+        const std::uint64_t out =
+            place(to_long ? piece::leave_long : from_long && !way_.hub ? piece::leave_long : piece::leave_flat);
+        const std::uint64_t from_hub = way_.up ? place(piece::up) : out;
+        const std::uint64_t down = way_.hub ? place(piece::down) : way_.takes(piece::switch_long)
+            ? place(piece::switch_long)
+            : out;
+
+        departure_frame f{};
+        f.self = plan_.frame.raw();
+        f.table_root = plan_.new_root.raw();
+        f.cr4 = copy_cr4();
+        f.stack_alias = aliases_.stack.raw() + page_size.raw();
+        f.stack_top = plan_.stack.raw() + page_size.raw();
+        f.arrive = place(piece::arrive);
+        f.gdt = gdt_at(aliases_.frame.raw());
+        f.idt = idt_at(aliases_.frame.raw());
+        f.after_arrive = paged ? place(piece::copy) : down;
+        f.after_copy = paged ? down : from_hub;
+        f.program_at = plan_.program.raw();
+        f.code_selector = stays ? running_.code_selector : from_long ? own_code_64() : own_code_32();
+        f.data_selector = stays ? running_.data_selector : own_data();
+        if (way_.hub) {
+            f.hub = place(piece::hub);
+            f.after_hub = paged ? from_hub : place(piece::copy_32);
+            f.hub_code_selector = own_code_32();
+            f.hub_gdt = gdt_at(hub_page().raw());
+            f.hub_idt = idt_at(hub_page().raw());
+            constexpr std::uint64_t gone = efer::long_mode | efer::execute_disable;
+            f.efer_kept = (running_.efer & gone) == 0 ? 0xffff'ffff : ~gone & 0xffff'ffff;
+        }
+        if (way_.up) {
+            f.up_cr4 = cr4::machine_check;
+            f.up_cr4 |= entry_mode == paging_mode::bits_32 ? 0 : cr4::large_pages;
+            f.up_cr4 |= entry_mode == paging_mode::bits_32 || entry_mode == paging_mode::bits_32_pse ? 0 : cr4::wide_pages;
+            f.up_cr4 |= entry_mode == paging_mode::five_level ? cr4::five_levels : 0;
+            f.up_cr3 = plan_.entry_root.raw();
+            f.up_efer = to_long ? efer::long_mode : 0;
+            f.up_cr0 = cr0::protection | cr0::extension_type | cr0::write_protect | cr0::paging;
+            f.after_up = to_long ? place(piece::enter_long) : out;
+        }
+        if (way_.entry_page()) {
+            f.entry_gdt = gdt_at(entry_page().raw());
+            f.entry_idt = idt_at(entry_page().raw());
+        }
+        f.entry = plan_.entry.raw() - values.real_base;
+        f.entry_code_selector = stays ? running_.code_selector
+            : way_.state == entry_state::real_16 ? real_code_selector
+                                                 : linux_code_selector;
+        f.entry_data_selector = stays ? running_.data_selector : linux_data_selector;
+        f.ax = values.ax;
+        f.bx = values.bx;
+        f.si = values.si;
+        f.trail = program.trail;
+        f.reset_port = reset.port;
+        f.reset_value = reset.value;
+        f.program = program;
+        return f;
+    }
+
+    M& memory_;
+    exec_plan& plan_;
+    const route& way_;
+    departure_aliases aliases_;
+    const machine_facts& running_;
+    std::array<std::uint32_t, pieces> places_ = {};
+    std::uint16_t first_own_ = 0;
+};
+
+} // namespace lobos::x86
