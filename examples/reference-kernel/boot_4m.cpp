@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later OR BSD-2-Clause
 
 /// \file
-/// The first instructions of the build with 4 MB pages. One entry serves both ways in: from a multiboot loader, paging off, at the physical
-/// address; and from the kernel before, paging on, at the virtual address [lobos/2000 §3.2.5]. Either way eax is the
-/// multiboot magic number and ebx the physical address of the information.
+/// The first instructions of the build with 4 MB pages. One entry serves both ways in: from a multiboot loader, paging
+/// off, at the physical address; and from the kernel before, paging on, at the virtual address [lobos/2000 §3.2.5].
+/// Either way eax is the multiboot magic number and ebx the physical address of the information.
 
 asm(R"(
     .set kernel_base, 0xC0000000

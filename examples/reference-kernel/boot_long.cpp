@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later OR BSD-2-Clause
 
 /// \file
-/// The first instructions of the 64-bit builds. There are two ways in: from a multiboot loader, in flat 32-bit code with
-/// paging off, at the address that the multiboot header names; and from the kernel before, in 64-bit code with paging
-/// on, at the ELF file's entry [lobos/2000 §3.2.5]. Either way eax is the multiboot magic number and ebx the physical
-/// address of the information. 5-level paging is one table more at the top.
+/// The first instructions of the 64-bit builds. There are two ways in: from a multiboot loader, in flat 32-bit code
+/// with paging off, at the address that the multiboot header names; and from the kernel before, in 64-bit code with
+/// paging on, at the ELF file's entry [lobos/2000 §3.2.5]. Either way eax is the multiboot magic number and ebx the
+/// physical address of the information. 5-level paging is one table more at the top.
 
 #define LOBOS_TEXT_OF(x) LOBOS_TEXT_OF_(x)
 #define LOBOS_TEXT_OF_(x) #x

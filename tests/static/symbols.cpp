@@ -24,7 +24,7 @@ struct memory {
 };
 
 struct glue {
-    using port = x86::protected_mode<x86::paging_4m>;
+    using port = x86::port<x86::paging_4m>;
 
     const region_map& memory_map();
     std::uint64_t memory_generation();

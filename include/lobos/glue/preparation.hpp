@@ -302,8 +302,8 @@ private:
         const auto program = make_program();
         if (!program)
             return std::unexpected{program.error()};
-        return port::template write_machinery<Contract>(memory, plan_, way_, aliases_, out_.facts_,
-            glue_.processor().code(), contract_.registers(pages), *program);
+        return port::template write_machinery<Contract>(
+            memory, plan_, way_, aliases_, out_.facts_, glue_.processor().code(), contract_.registers(pages), *program);
     }
 
     /// The memory map of the next kernel: the running one's, with the safe regions in it.
@@ -358,8 +358,8 @@ private:
         auto* writes = reinterpret_cast<verified_write*>(runs_.data());
         for (std::size_t i = 0; i < runs_.size(); ++i)
             new (writes + i) verified_write;
-        const auto verified =
-            verify<port, entry_paging<Contract, paging>>(plan_, glue_.memory_map(), glue_.memory(), std::span{writes, runs_.size()}, plan_pages_);
+        const auto verified = verify<port, entry_paging<Contract, paging>>(
+            plan_, glue_.memory_map(), glue_.memory(), std::span{writes, runs_.size()}, plan_pages_);
         if (!verified)
             return std::unexpected{verified.error()};
         out_.verified_ = *verified;

@@ -48,7 +48,8 @@ constexpr std::string_view to_string(safe_role role)
 /// and those of modes, by addresses of its own; parameters are for the new kernel; of a log only the trail is touched.
 constexpr bool overlay_touches(safe_role role)
 {
-    return role != safe_role::mode && role != safe_role::page_table && role != safe_role::parameters && role != safe_role::log;
+    return role != safe_role::mode && role != safe_role::page_table && role != safe_role::parameters &&
+        role != safe_role::log;
 }
 
 struct safe_region {

@@ -44,8 +44,8 @@ template <paging_traits Paging, physical_memory M> class frame_writer {
     static constexpr bool from_long = is_long(mode_of_traits<Paging>());
 
 public:
-    frame_writer(M& memory, exec_plan& plan, const route& way, const departure_aliases& aliases,
-        const machine_facts& running)
+    frame_writer(
+        M& memory, exec_plan& plan, const route& way, const departure_aliases& aliases, const machine_facts& running)
         : memory_{memory},
           plan_{plan},
           way_{way},
@@ -81,8 +81,8 @@ public:
 
     /// Fills the frame and the pages of modes.
     /// Faults: those of clone_descriptor_table and of the walk to the running table.
-    result<void> put_tables(const entry_registers& values, paging_mode entry_mode, const overlay_program& program,
-        reset_register reset)
+    result<void> put_tables(
+        const entry_registers& values, paging_mode entry_mode, const overlay_program& program, reset_register reset)
     {
         table_page own{};
         const auto cloned = clone_descriptor_table<segment_word, departure_frame::descriptor_capacity - 3>(
@@ -189,18 +189,19 @@ private:
         return page;
     }
 
-    departure_frame make_fields(const entry_registers& values, paging_mode entry_mode,
-        const overlay_program& program, reset_register reset) const
+    departure_frame make_fields(const entry_registers& values, paging_mode entry_mode, const overlay_program& program,
+        reset_register reset) const
     {
         const bool stays = way_.state == entry_state::as_running;
         const bool paged = way_.regime == copy_regime::paged;
         const bool to_long = way_.state == entry_state::long_64;
-        const std::uint64_t out =
-            place(to_long ? piece::leave_long : from_long && !way_.hub ? piece::leave_long : piece::leave_flat);
+        const std::uint64_t out = place(to_long ? piece::leave_long
+                : from_long && !way_.hub        ? piece::leave_long
+                                                : piece::leave_flat);
         const std::uint64_t from_hub = way_.up ? place(piece::up) : out;
-        const std::uint64_t down = way_.hub ? place(piece::down) : way_.takes(piece::switch_long)
-            ? place(piece::switch_long)
-            : out;
+        const std::uint64_t down = way_.hub  ? place(piece::down)
+            : way_.takes(piece::switch_long) ? place(piece::switch_long)
+                                             : out;
 
         departure_frame f{};
         f.self = plan_.frame.raw();
@@ -228,7 +229,8 @@ private:
         if (way_.up) {
             f.up_cr4 = cr4::machine_check;
             f.up_cr4 |= entry_mode == paging_mode::bits_32 ? 0 : cr4::large_pages;
-            f.up_cr4 |= entry_mode == paging_mode::bits_32 || entry_mode == paging_mode::bits_32_pse ? 0 : cr4::wide_pages;
+            f.up_cr4 |=
+                entry_mode == paging_mode::bits_32 || entry_mode == paging_mode::bits_32_pse ? 0 : cr4::wide_pages;
             f.up_cr4 |= entry_mode == paging_mode::five_level ? cr4::five_levels : 0;
             f.up_cr3 = plan_.entry_root.raw();
             f.up_efer = to_long ? efer::long_mode : 0;
@@ -240,7 +242,7 @@ private:
             f.entry_idt = idt_at(entry_page().raw());
         }
         f.entry = plan_.entry.raw() - values.real_base;
-        f.entry_code_selector = stays ? running_.code_selector
+        f.entry_code_selector = stays            ? running_.code_selector
             : way_.state == entry_state::real_16 ? real_code_selector
                                                  : linux_code_selector;
         f.entry_data_selector = stays ? running_.data_selector : linux_data_selector;

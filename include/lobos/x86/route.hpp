@@ -67,8 +67,8 @@ constexpr result<route> route_to(entry_state state, copy_regime regime, bool fro
     const bool paged = regime == copy_regime::paged;
     if (state == entry_state::as_running && !paged)
         return refuse(fault_code::unsupported, stage::mapping, static_cast<std::uint64_t>(state));
-    const bool stays = state == entry_state::as_running ||
-        (state == entry_state::long_64 && from_long && same_tables && paged);
+    const bool stays =
+        state == entry_state::as_running || (state == entry_state::long_64 && from_long && same_tables && paged);
     r.hub = !stays;
     r.up = r.hub && (state == entry_state::paged_32 || state == entry_state::long_64);
     return r;

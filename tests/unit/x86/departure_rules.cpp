@@ -39,13 +39,34 @@ using to_pae = departing<paging_4m, paging_pae>;
 using to_long = departing<paging_4m, paging_4level>;
 using from_64 = departing<paging_4level>;
 
-to_running_32 running_32() { return sound<to_running_32>(entry_state::as_running); }
-to_running_32 flat_from_32(copy_regime r = copy_regime::paged) { return sound<to_running_32>(entry_state::flat_32, r); }
-to_pae pae_from_32() { return sound<to_pae>(entry_state::paged_32, copy_regime::paged, paging_mode::pae); }
-to_long long_from_32() { return sound<to_long>(entry_state::long_64, copy_regime::paged, paging_mode::four_level); }
-from_64 running_64() { return sound<from_64>(entry_state::as_running); }
-from_64 long_from_64() { return sound<from_64>(entry_state::long_64, copy_regime::paged, paging_mode::four_level, true); }
-from_64 flat_from_64() { return sound<from_64>(entry_state::flat_32); }
+to_running_32 running_32()
+{
+    return sound<to_running_32>(entry_state::as_running);
+}
+to_running_32 flat_from_32(copy_regime r = copy_regime::paged)
+{
+    return sound<to_running_32>(entry_state::flat_32, r);
+}
+to_pae pae_from_32()
+{
+    return sound<to_pae>(entry_state::paged_32, copy_regime::paged, paging_mode::pae);
+}
+to_long long_from_32()
+{
+    return sound<to_long>(entry_state::long_64, copy_regime::paged, paging_mode::four_level);
+}
+from_64 running_64()
+{
+    return sound<from_64>(entry_state::as_running);
+}
+from_64 long_from_64()
+{
+    return sound<from_64>(entry_state::long_64, copy_regime::paged, paging_mode::four_level, true);
+}
+from_64 flat_from_64()
+{
+    return sound<from_64>(entry_state::flat_32);
+}
 
 /// What is said when one value of the page at `page` is another.
 template <class D> fault said(D d, std::uint64_t address, unsigned width, std::uint64_t value)
@@ -453,14 +474,14 @@ TEST_CASE("every gate is a present interrupt gate of ring 0 to code in the code 
                 CHECK(said(good, gate + 2, 2, selector) == bad_table(selector));
             const std::uint64_t outside = handler ^ 0x8000; // another page
             CHECK(said(good, gate, 2, outside & 0xffff) == bad_table(outside));
-            CHECK(said(good, gate + 6, 2, 0x4321) ==
-                bad_table((handler & ~std::uint64_t{0xffff'0000}) | 0x4321'0000));
+            CHECK(said(good, gate + 6, 2, 0x4321) == bad_table((handler & ~std::uint64_t{0xffff'0000}) | 0x4321'0000));
             if (is_64)
                 CHECK(said(good, gate + 8, 4, 0x7654) == bad_table((handler & 0xffff'ffff) | 0x7654ull << 32));
         }
         // The head of the code page is no code.
         const std::uint64_t first_handler = guard & ~std::uint64_t{0xffff};
-        CHECK(said(good, page + 3072, 2, (guard & 0xf000) | 0x1f) == bad_table(first_handler | (guard & 0xf000) | 0x1f));
+        CHECK(
+            said(good, page + 3072, 2, (guard & 0xf000) | 0x1f) == bad_table(first_handler | (guard & 0xf000) | 0x1f));
     };
     using enum piece;
     const auto place = [](auto places, piece p) { return places.at(p) - 0x1'0000; };

@@ -107,8 +107,8 @@ const std::vector<std::uint64_t> long_table{0, 0, long_code, flat_data, 0, 0, fl
 constexpr std::uint64_t high = 0xffff'8000'0000'0000;
 
 /// Fields of the copy on 32-bit tables and on 64-bit ones.
-const std::vector<field> copy_32_fields{{16, 8, 0x10}, {24, 8, 0xc075'1000}, {48, 2, 0x47}, {50, 8, 0xc073'0400},
-    {64, 2, 0x1ff}, {66, 8, 0xc073'0c00}};
+const std::vector<field> copy_32_fields{
+    {16, 8, 0x10}, {24, 8, 0xc075'1000}, {48, 2, 0x47}, {50, 8, 0xc073'0400}, {64, 2, 0x1ff}, {66, 8, 0xc073'0c00}};
 const std::vector<field> copy_64_fields{{16, 8, 0x20}, {24, 8, high + 0xc075'1000}, {48, 2, 0x47},
     {50, 8, high + 0xc073'0400}, {64, 2, 0x1ff}, {66, 8, high + 0xc073'0c00}};
 const std::vector<field> hub_fields{
@@ -216,9 +216,8 @@ TEST_CASE("a 32-bit kernel to 64-bit code: a page of tables for each mode", "[x8
         joined({copy_32_fields, hub_fields,
             {{40, 8, at.at(arrive)}, {80, 8, at.at(copy)}, {88, 8, at.at(down)}, {104, 8, 0x30}, {112, 8, 0x38},
                 {120, 8, at.at(hub)}, {128, 8, at.at(up)}, {176, 8, 0xffff'ffff}, {184, 8, 0x70}, {192, 8, 0x2'2000},
-                {200, 8, 0x100}, {208, 8, 0x8001'0011}, {216, 8, at.at(enter_long)}, {224, 2, 0x47},
-                {226, 8, 0x1'4400}, {240, 2, 0x1ff}, {242, 8, 0x1'4c00}, {256, 8, 0x10'0020}, {264, 8, 0x10},
-                {272, 8, 0x18}}}));
+                {200, 8, 0x100}, {208, 8, 0x8001'0011}, {216, 8, at.at(enter_long)}, {224, 2, 0x47}, {226, 8, 0x1'4400},
+                {240, 2, 0x1ff}, {242, 8, 0x1'4c00}, {256, 8, 0x10'0020}, {264, 8, 0x10}, {272, 8, 0x18}}}));
     check_descriptors(d, first_page, hub_table);
     check_gates(d, first_page, false, 0x30, at.at(guard_32));
     check_descriptors(d, second_page, long_table);
@@ -346,8 +345,8 @@ TEST_CASE("the overlay's own selectors stand behind all others", "[x86][frame_wr
         CHECK(d.field(48, 2) == 0x47);
         CHECK(d.field(144, 2) == 0x47);
         CHECK(d.field(136) == 0x30);
-        check_descriptors(d, frame,
-            {0, 0x00cf'fb00'0000'ffff, flat_code, flat_data, 0, 0, flat_code, flat_data, long_code});
+        check_descriptors(
+            d, frame, {0, 0x00cf'fb00'0000'ffff, flat_code, flat_data, 0, 0, flat_code, flat_data, long_code});
     }
     SECTION("a longer one moves them up in every table")
     {

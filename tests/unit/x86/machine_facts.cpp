@@ -95,8 +95,7 @@ TEST_CASE("a kernel in which virtual machines may run cannot be left", "[x86][ma
     CHECK(said<paging_4level>(on, 0x2020, 0x500) == unsupported(0x2020));
 }
 
-TEST_CASE("memory that is encrypted or not write-back is refused and so is a second processor",
-    "[x86][machine_facts]")
+TEST_CASE("memory that is encrypted or not write-back is refused and so is a second processor", "[x86][machine_facts]")
 {
     const machine_facts good = registers(on, 0x90, 0);
     REQUIRE(fault_of(can_be_left<paging_4m>(good)) == no_fault);
@@ -154,6 +153,6 @@ TEST_CASE("every change of the machine is noticed", "[x86][machine_facts]")
     CHECK(changed([](auto& f) { f.descriptors.limit = 0x17; }) == table);
     CHECK(changed([](auto& f) { f.code_selector = 8; }) == table);
     CHECK(changed([](auto& f) { f.data_selector = 8; }) == table);
-    CHECK(changed([](auto& f) { f.boot_processor = false; }) ==
-        fault{fault_code::wrong_processor, stage::committing, 0});
+    CHECK(
+        changed([](auto& f) { f.boot_processor = false; }) == fault{fault_code::wrong_processor, stage::committing, 0});
 }

@@ -21,9 +21,9 @@ TEST_CASE("each piece is found by its name", "[x86][overlay_code]")
     for (std::size_t i = 0; i < pieces; ++i)
         code.parts[i] = std::span{bytes}.subspan(i, 1);
     std::size_t i = 0;
-    for (const piece p : {piece::depart, piece::arrive, piece::copy, piece::copy_32, piece::down, piece::hub,
-             piece::leave_flat, piece::up, piece::enter_long, piece::switch_long, piece::leave_long, piece::guard_32,
-             piece::guard_64}) {
+    for (const piece p :
+        {piece::depart, piece::arrive, piece::copy, piece::copy_32, piece::down, piece::hub, piece::leave_flat,
+            piece::up, piece::enter_long, piece::switch_long, piece::leave_long, piece::guard_32, piece::guard_64}) {
         CAPTURE(i);
         CHECK(code[p].data() == bytes + i);
         CHECK(code[p].size() == 1);

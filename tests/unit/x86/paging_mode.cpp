@@ -4,7 +4,7 @@
 #include <set>
 #include <string>
 
-#include <lobos/x86/protected_mode.hpp> // the same names of bits
+#include <lobos/x86/port.hpp> // the same names of bits
 
 #include <tests/support/paging_modes.hpp>
 

@@ -54,7 +54,6 @@ asm(".set lobos_self, 0\n\t"
 
 /// A piece of assembly, once in a program however many units include it. `mode` is .code32 or .code64.
 #define LOBOS_X86_PIECE(name, mode, body)                                                                              \
-    asm(".pushsection lobos_overlay,\"axG\",@progbits,lobos_x86_" name ",comdat\n\t" mode                              \
-        "\n\t.globl lobos_x86_" name "\n\t.globl lobos_x86_" name "_end\n\t.hidden lobos_x86_" name                    \
-        "\n\t.hidden lobos_x86_" name "_end\nlobos_x86_" name ":\n\t" body "\nlobos_x86_" name                         \
-        "_end:\n\t" LOBOS_X86_NATIVE "\n\t.popsection")
+    asm(".pushsection lobos_overlay,\"axG\",@progbits,lobos_x86_" name ",comdat\n\t" mode "\n\t.globl lobos_x86_" name \
+        "\n\t.globl lobos_x86_" name "_end\n\t.hidden lobos_x86_" name "\n\t.hidden lobos_x86_" name                   \
+        "_end\nlobos_x86_" name ":\n\t" body "\nlobos_x86_" name "_end:\n\t" LOBOS_X86_NATIVE "\n\t.popsection")
