@@ -68,8 +68,7 @@ private:
         for (const safe_region& r : pages_.regions()) {
             if (r.role == safe_role::parameters)
                 add(told, r.range);
-            else if (overlay_touches(r.role) ? r.role != safe_role::stack && r.role != safe_role::bounce
-                                             : r.role == safe_role::page_table || r.role == safe_role::mode)
+            else if (stays_as_staged(r.role))
                 add(fixed, r.range);
         }
         sums.machinery = fixed.value();

@@ -52,6 +52,14 @@ constexpr bool overlay_touches(safe_role role)
         role != safe_role::log;
 }
 
+/// Whether what is staged in such a region stays as it is until the overlay runs. Parameters do too, but are told
+/// apart: two execs that do the same may tell their kernels different things.
+constexpr bool stays_as_staged(safe_role role)
+{
+    return role != safe_role::stack && role != safe_role::bounce && role != safe_role::parameters &&
+        role != safe_role::log;
+}
+
 struct safe_region {
     phys_range range = phys_range::between(phys_addr{}, phys_addr{});
     safe_role role = safe_role::code;

@@ -103,3 +103,12 @@ TEST_CASE("a full list says so, stays as it was, and can still grow at its end",
     CHECK(none.add(page(1), safe_role::code) == refuse(fault_code::no_space, stage::staging, std::uint64_t{1}));
     CHECK(none.regions().empty());
 }
+
+TEST_CASE("what stays as it was staged is all that nobody writes on the way", "[plan][safe_region]")
+{
+    using enum safe_role;
+    for (const safe_role role : {code, frame, mode, page_table, plan})
+        CHECK(stays_as_staged(role));
+    for (const safe_role role : {stack, bounce, parameters, log})
+        CHECK_FALSE(stays_as_staged(role));
+}
