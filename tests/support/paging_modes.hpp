@@ -171,7 +171,7 @@ template <> struct manual<x86::paging_pae> {
     static constexpr std::uint64_t no_execute = 0x8000'0000'0000'0000;
     static constexpr std::uint64_t memory_type[] = {0x98, 0x1018, 0};
     static constexpr std::uint64_t above = 0x7ff0'0000'0000'0000; // 62 to 52
-    static constexpr std::uint64_t reserved[] = {above, above | 0x1f'e000, above | no_execute | 0x1e6};
+    static constexpr std::uint64_t reserved[] = {above, above | 0x1f'e000, above | no_execute | 0x1c6};
     static constexpr std::uint64_t table_noted = 0xf7c | no_execute;
 
     static manual_walk look(byte_memory& memory, std::uint64_t root, std::uint64_t v)
@@ -181,7 +181,7 @@ template <> struct manual<x86::paging_pae> {
         const std::uint64_t pdpte = load<std::uint64_t>(memory, phys_addr::at(pointer_at));
         if (pdpte % 2 == 0)
             return absent_at(pointer_at, 2);
-        if (pdpte >> 52 != 0 || (pdpte >> 5 & 0xf) != 0 || (pdpte >> 1 & 3) != 0)
+        if (pdpte >> 52 != 0 || (pdpte >> 6 & 7) != 0 || (pdpte >> 1 & 3) != 0) // A only counts for loads of CR3
             return {manual_walk::reserved, pointer_at};
         const std::uint64_t directory_at = (pdpte & bits_51_to_12) + (v / 0x20'0000 % 512) * 8;
         const std::uint64_t pde = load<std::uint64_t>(memory, phys_addr::at(directory_at));

@@ -27,8 +27,10 @@ namespace lobos::x86 {
 struct pae_pointer_entry {
     using word = std::uint64_t;
 
-    /// R/W, U/S, A, D, PS, G of the other levels, and what lies above the address.
-    static constexpr word reserved = 0xfff0'0000'0000'01e6;
+    /// R/W, U/S, D, PS, G of the other levels, and what lies above the address. A (bit 5) is reserved too, but only a
+    /// load of CR3 looks at it; processors that keep no copy of the pointers, QEMU's among them, set it afterwards. So
+    /// running tables may have it, and none that lobos makes does.
+    static constexpr word reserved = 0xfff0'0000'0000'01c6;
 
     word bits = 0;
 
@@ -70,7 +72,7 @@ static_assert(paging_traits<paging_pae>);
 static_assert(span_of<paging_pae, 2> == byte_count::of(1u << 30));
 static_assert(paging_pae::reserved == 0x7ff0'0000'0000'0000);
 static_assert(paging_pae::entry<2>::table(0x1000_pa).bits == 0x1001);
-static_assert(!paging_pae::entry<2>{0x1003}.valid() && paging_pae::entry<2>{0x1e19}.valid());
+static_assert(!paging_pae::entry<2>{0x1003}.valid() && paging_pae::entry<2>{0x1e39}.valid());
 static_assert(paging_pae::entry<1>{0x8000'0000'0020'01e7}.kept(access::read_only, false).bits == 0x8000'0000'0020'00e1);
 
 } // namespace lobos::x86
