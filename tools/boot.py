@@ -30,6 +30,7 @@ from typing import IO
 ROOT = Path(__file__).resolve().parent.parent
 QEMU = "qemu-system-x86_64"
 DEBUG_EXIT_STATUS = 3  # the reference kernel writes 1 to isa-debug-exit, and QEMU leaves with 2 * 1 + 1
+PAGINGS = ("4m", "4k", "pae", "4level", "5level")  # the modes of paging that the reference kernel is built for
 SELF_NAME = "/boot/reference-kernel"  # the name by which the reference kernel execs itself
 PANIC = b"Kernel panic - not syncing"
 PIPE_SIZE = 1 << 20  # what any user may ask for
@@ -380,6 +381,12 @@ def things_from(script: str, *arguments: str) -> dict[str, Path]:
     return {thing: Path(path) for thing, _, path in (line.partition("=") for line in done.stdout.splitlines())}
 
 
+def build_kernels(*modes: str, clang: bool = False) -> dict[str, Path]:
+    """The reference kernel in these modes of paging."""
+    built = things_from("build.sh", *(["--clang"] if clang else []), *modes)
+    return {mode: built[f"reference-kernel-{mode}"] for mode in modes}
+
+
 def unmet(result: Result, expect: str | None) -> list[str]:
     """What keeps a result from being a success; the fault that kept the exec from happening comes first."""
     ran = result.transcript.target_start is not None
@@ -464,7 +471,7 @@ def boot(args: argparse.Namespace) -> int:
     for path in (args.kernel, args.initrd, *args.tries, args.reference_kernel):
         if path is not None:
             check_readable(path)
-    kernel = args.reference_kernel or things_from("build.sh")["reference-kernel"]
+    kernel = args.reference_kernel or build_kernels("4m")["4m"]
     result = run_exec(kernel, request(args), memory=args.memory, timeout=args.timeout, on_output=to_stdout,
                       expect=None if args.expect is None else args.expect.encode())
     if result.transcript.output and not result.transcript.output.endswith(b"\n"):

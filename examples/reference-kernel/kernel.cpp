@@ -7,17 +7,13 @@
 
 #include "arena.hpp"
 #include "clock.hpp"
+#include "exec.hpp"
+#include "exec_linux.hpp"
+#include "exec_paged.hpp"
 #include "glue.hpp"
 #include "machine.hpp"
 #include "options.hpp"
 #include "report.hpp"
-#include "rsdp.hpp"
-
-#include <lobos/image/bzimage.hpp>
-#include <lobos/image/elf.hpp>
-#include <lobos/kernel_exec.hpp>
-#include <lobos/x86/linux32_entry.hpp>
-#include <lobos/x86/paged_entry.hpp>
 
 namespace kernel {
 namespace {
@@ -27,101 +23,35 @@ using namespace lobos;
 constinit machine this_machine; // no start-up code runs constructors here, so all globals are constinit
 constinit options boot_options;
 
-/// Why an exec was refused, in words.
-text_line in_words(const fault& refused)
-{
-    return text_line{to_string(refused.code)}
-        .add(" at ")
-        .add_hex(refused.at, 8)
-        .add(" while ")
-        .add(to_string(refused.in));
-}
-text_line in_words(std::string_view name, std::string_view problem)
-{
-    return text_line{problem}.add(": ").add(name);
-}
+/// A way into an image: what `entry=` calls it, whether an image may have it, and the exec.
+struct way {
+    std::string_view name;
+    bool (*may_take)(const image_bytes&);
+    text_line (*exec)(const exec_request&);
+};
 
-/// From a verified exec to the new kernel. Returns only when that is refused.
-template <class Contract> text_line go(glue& g, const Contract& contract, stage_times& times)
-{
-    exec_options wanted;
-    wanted.copy = boot_options.unpaged ? copy_regime::unpaged : copy_regime::paged;
-    if (out.log)
-        wanted.trail = out.log->trail();
-    wanted.after = &stage_times::after;
-    wanted.context = &times;
-    times.restart();
-    auto staged = prepare(g, contract, wanted);
-    if (!staged)
-        return in_words(staged.error());
-    report(staged->plan(), contract.segments(), staged->checksum(), this_machine.files, times);
-    if (out.log) {
-        const breadcrumb crumb{.stage = static_cast<std::uint32_t>(overlay_stage::prepared),
-            .ticks_per_ms = timer.ticks_per_ms(),
-            .steps = 0,
-            .began = 0,
-            .ended = 0,
-            .exception = 0,
-            .error = 0,
-            .at = 0,
-            .touched = 0};
-        store(memory, out.log->trail(), crumb);
-    }
-    return in_words(commit(*staged));
-}
+/// All ways there are. Of those that an image may take, `entry=auto` is the first.
+constexpr way ways[] = {
+    {"linux32", is_bzimage<image_bytes>, exec_linux32},
+    {"paged", is_elf<image_bytes>, exec_paged},
+};
 
-/// A file's bytes, as they are to be staged.
-result<file_in_memory> read(const file& f)
+/// Goes the way that is asked for. Returns only when that is refused.
+text_line exec_by(std::string_view entry, const exec_request& request)
 {
-    return boot_options.in_place ? file_in_memory::in_place(f) : file_in_memory::read(f);
-}
-
-/// A Linux kernel, by its 32-bit entry.
-text_line exec_linux(glue& g, const file_in_memory& in, stage_times& times)
-{
-    const linux_request request{.command_line = boot_options.target};
-    const auto loaded_and_gone = [&](const result<linux_image>& image) {
-        if (!image)
-            return in_words(image.error());
-        report_loaded(image->segments, times);
-        const x86::linux32_entry contract{*image, {.acpi_rsdp = find_rsdp()}};
-        return go(g, contract, times);
-    };
-    if (boot_options.initrd.empty())
-        return loaded_and_gone(load_bzimage(in.source(), request, this_machine.map));
-    const auto initrd = find_file(this_machine.files, boot_options.initrd);
-    if (!initrd)
-        return in_words(boot_options.initrd, initrd.error());
-    const auto initrd_in = read(*initrd);
-    if (!initrd_in)
-        return in_words(initrd_in.error());
-    return loaded_and_gone(load_bzimage(in.source(), initrd_in->source(), request, this_machine.map));
-}
-
-/// A kernel that is entered with paging on, as the paper did. It finds the same files where they lie, but its own when
-/// that is taken from there.
-text_line exec_paged(
-    glue& g, const file& own, const file_in_memory& in, std::string_view command_line, stage_times& times)
-{
-    const auto image = glue::port::from_long ? load_elf64(in.source(), x86::elf_machine_64)
-                                             : load_elf32(in.source(), x86::elf_machine);
-    if (!image)
-        return in_words(image.error());
-    fixed_list<multiboot_module, file_table::capacity()> modules;
-    for (const file& f : this_machine.files)
-        if (!boot_options.in_place || f.at != own.at)
-            (void)modules.push_back({phys_range::of(f.at, f.size), f.path}); // of the same capacity
-    const auto contract = x86::paged_entry::make(*image, modules, command_line);
-    if (!contract)
-        return in_words(contract.error());
-    report_loaded(contract->segments(), times);
-    return go(g, *contract, times);
+    const image_bytes image = request.image.source();
+    for (const way& w : ways)
+        if ((entry == "auto" || entry == w.name) && w.may_take(image))
+            return w.exec(request);
+    if (entry == "auto")
+        return in_words({fault_code::unknown_format, stage::loading, 0});
+    return text_line{"entry="}.add(entry).add(": this image has no such entry");
 }
 
 /// The system call of the paper [lobos/2000 fig. 3], kernel mode only: replaces this kernel by the file `name`. A
 /// paged kernel is told `command_line`, Linux what its own boot protocol says it is. Returns when that was refused: one
 /// line has said why, and everything is as it was.
-void sys_lobos(std::string_view name, std::string_view command_line)
+void sys_lobos(std::string_view name, std::string_view command_line, std::string_view entry)
 {
     out.say(text_line{"exec "}.add(name));
     const text_line refused = [&] {
@@ -129,16 +59,12 @@ void sys_lobos(std::string_view name, std::string_view command_line)
         if (!f)
             return in_words(name, f.error());
         stage_times times;
-        const auto in = read(*f);
+        const auto in = read(*f, boot_options);
         if (!in)
             return in_words(in.error());
         times.finished(stage_times::read);
         glue g{this_machine.map, boot_options.late};
-        if (is_bzimage(in->source()))
-            return exec_linux(g, *in, times);
-        if (is_elf(in->source()))
-            return exec_paged(g, *f, *in, command_line, times);
-        return in_words({fault_code::unknown_format, stage::loading, 0});
+        return exec_by(entry, {g, this_machine, boot_options, *f, *in, command_line, times});
     }();
     expects(workspace.used() == 0, "a refused exec leaves no workspace behind");
     out.say(text_line{"fault: "}.add(refused.view()));
@@ -258,10 +184,10 @@ extern "C" [[noreturn]] void kernel_main(std::uint32_t magic, std::uint32_t info
 
     static std::array<char, 17000> line;
     if (boot_options.generation < boot_options.chain)
-        sys_lobos("reference-kernel", next_command_line(line));
+        sys_lobos("reference-kernel", next_command_line(line), "auto");
     for (std::string_view names = boot_options.exec; !names.empty();) {
         const std::string_view name = take_until(names, ',');
-        sys_lobos(name, target_command_line(line, name));
+        sys_lobos(name, target_command_line(line, name), boot_options.entry);
     }
     out.say("nothing left to exec");
     stop();
