@@ -359,7 +359,7 @@ private:
         for (std::size_t i = 0; i < runs_.size(); ++i)
             new (writes + i) verified_write;
         const auto verified = verify<port, entry_paging<Contract, paging>>(
-            plan_, glue_.memory_map(), glue_.memory(), std::span{writes, runs_.size()}, plan_pages_);
+            plan_, contract_, glue_.memory_map(), glue_.memory(), std::span{writes, runs_.size()}, plan_pages_);
         if (!verified)
             return std::unexpected{verified.error()};
         out_.verified_ = *verified;
