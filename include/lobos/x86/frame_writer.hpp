@@ -84,7 +84,6 @@ public:
     result<void> put_tables(
         const entry_registers& values, paging_mode entry_mode, const overlay_program& program, reset_register reset)
     {
-        table_page own{};
         const auto cloned = clone_descriptor_table<segment_word, departure_frame::descriptor_capacity - 3>(
             running_.descriptors, [&](virt_addr at) { return running_word(at); });
         if (!cloned)
@@ -92,17 +91,16 @@ public:
         constexpr std::size_t prescribed = 6; // 0x10, 0x18, and real mode's
         const std::size_t first = std::max(cloned->words().size(), prescribed);
         first_own_ = static_cast<std::uint16_t>(first * sizeof(std::uint64_t));
-        std::ranges::copy(cloned->words(), own.descriptors);
-        put_own_descriptors(own);
-        put_gates(own, from_long, running_.code_selector, aliases_.code.raw());
 
-        const departure_frame f = make_fields(values, entry_mode, program, reset);
-        store(memory_, plan_.frame, own);
-        store(memory_, plan_.frame, f);
+        clear(plan_.frame);
+        store(memory_, plan_.frame, make_fields(values, entry_mode, program, reset));
+        put_descriptors(plan_.frame, cloned->words());
+        put_own_descriptors(plan_.frame);
+        put_gates(plan_.frame, from_long, running_.code_selector, aliases_.code.raw());
         if (way_.hub)
-            store(memory_, hub_page(), hub_tables(values.real_base));
+            put_hub_tables(values.real_base);
         if (way_.entry_page())
-            store(memory_, entry_page(), entry_tables());
+            put_entry_tables();
         return {};
     }
 
@@ -143,50 +141,65 @@ private:
         return {.limit = sizeof(table_page::gates) - 1, .base = page + offsetof(table_page, gates), .unused = {}};
     }
 
-    void put_own_descriptors(table_page& page) const
+    // Word by word, for a kernel's stack has no room for pages.
+
+    void clear(phys_addr page)
+    {
+        for (std::uint64_t at = 0; at < page_size.raw(); at += sizeof(std::uint64_t))
+            store(memory_, page + byte_count::of(at), std::uint64_t{0});
+    }
+    void put_descriptor(phys_addr page, std::size_t selector, std::uint64_t word)
+    {
+        store(memory_, page + byte_count::of(offsetof(table_page, descriptors) + selector), word);
+    }
+    void put_descriptors(phys_addr page, std::span<const std::uint64_t> words)
+    {
+        for (std::size_t i = 0; i < words.size(); ++i)
+            put_descriptor(page, i * sizeof(std::uint64_t), words[i]);
+    }
+
+    void put_own_descriptors(phys_addr page)
     {
         using enum segment_descriptor::type;
-        const std::size_t i = first_own_ / 8;
-        page.descriptors[i] = segment_word::encode({0, 0xfffff, code_execute_read});
-        page.descriptors[i + 1] = segment_word::encode({0, 0xfffff, data_read_write});
-        page.descriptors[i + 2] = segment_word::code_64();
+        put_descriptor(page, own_code_32(), segment_word::encode({0, 0xfffff, code_execute_read}));
+        put_descriptor(page, own_data(), segment_word::encode({0, 0xfffff, data_read_write}));
+        put_descriptor(page, own_code_64(), segment_word::code_64());
     }
 
     /// Gates to the guard, whose page is at `code`.
-    void put_gates(table_page& page, bool is_64, std::uint16_t selector, std::uint64_t code) const
+    void put_gates(phys_addr page, bool is_64, std::uint16_t selector, std::uint64_t code)
     {
         const std::uint64_t guard = code + places_[static_cast<std::size_t>(is_64 ? piece::guard_64 : piece::guard_32)];
+        const phys_addr gates = page + byte_count::of(offsetof(table_page, gates));
         for (std::size_t v = 0; v < exception_vectors; ++v) {
             const std::uint64_t handler = guard + (v == nmi_vector ? guard_nmi : v * guard_stub_size);
             if (is_64)
-                std::ranges::copy(gate_64(selector, handler), page.gates + 2 * v);
+                store(memory_, gates + byte_count::of(16 * v), gate_64(selector, handler));
             else
-                page.gates[v] = gate_32(selector, static_cast<std::uint32_t>(handler));
+                store(memory_, gates + byte_count::of(8 * v), gate_32(selector, static_cast<std::uint32_t>(handler)));
         }
     }
 
-    table_page hub_tables(std::uint32_t real_base) const
+    void put_hub_tables(std::uint32_t real_base)
     {
         using enum segment_descriptor::type;
-        table_page page{};
-        constexpr auto flat = flat_descriptor_table();
-        std::ranges::copy(flat.words(), page.descriptors);
-        page.descriptors[real_code_selector / 8] = segment_word::real(real_base, code_execute_read);
-        page.descriptors[real_data_selector / 8] = segment_word::real(real_base, data_read_write);
+        const phys_addr page = hub_page();
+        clear(page);
+        put_descriptors(page, flat_descriptor_table().words());
+        put_descriptor(page, real_code_selector, segment_word::real(real_base, code_execute_read));
+        put_descriptor(page, real_data_selector, segment_word::real(real_base, data_read_write));
         put_own_descriptors(page);
         put_gates(page, false, own_code_32(), plan_.code.raw());
-        return page;
     }
 
-    table_page entry_tables() const
+    void put_entry_tables()
     {
-        table_page page{};
-        constexpr auto flat = flat_descriptor_table();
-        std::ranges::copy(flat.words(), page.descriptors);
-        page.descriptors[linux_code_selector / 8] = segment_word::code_64();
+        const phys_addr page = entry_page();
+        clear(page);
+        put_descriptors(page, flat_descriptor_table().words());
+        put_descriptor(page, linux_code_selector, segment_word::code_64());
         put_own_descriptors(page);
         put_gates(page, true, own_code_64(), plan_.code.raw());
-        return page;
     }
 
     departure_frame make_fields(const entry_registers& values, paging_mode entry_mode, const overlay_program& program,
