@@ -46,7 +46,7 @@ _start:
     jnz 1f
     subl $kernel_base, %ebp
 1:  leal boot_tables(%ebp), %edi
-    movl $0x3, %eax                     # present, writable
+    movl $0x103, %eax                   # present, writable, global
     movl $(linear_tables * 1024), %ecx
 2:  movl %eax, (%edi)
     addl $4, %edi

@@ -23,7 +23,7 @@ boot_directory:
     .fill 767, 4, 0
     .set page, 0
     .rept linear_pages
-    .long (page << 22) | 0x83           # present, writable, 4 MB
+    .long (page << 22) | 0x183          # present, writable, 4 MB, global
     .set page, page + 1
     .endr
     .fill 256 - linear_pages, 4, 0

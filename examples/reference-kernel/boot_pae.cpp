@@ -18,7 +18,7 @@ asm(R"(
 boot_directory:
     .set page, 0
     .rept linear_pages
-    .quad (page << 21) | 0x83           # present, writable, 2 MB
+    .quad (page << 21) | 0x183          # present, writable, 2 MB, global
     .set page, page + 1
     .endr
     .fill 512 - linear_pages, 8, 0

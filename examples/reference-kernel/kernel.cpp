@@ -10,6 +10,7 @@
 #include "exec.hpp"
 #include "exec_linux.hpp"
 #include "exec_paged.hpp"
+#include "features.hpp"
 #include "glue.hpp"
 #include "machine.hpp"
 #include "options.hpp"
@@ -167,6 +168,7 @@ extern "C" [[noreturn]] void kernel_main(std::uint32_t magic, std::uint32_t info
         stop();
     }
     boot_options = parse(this_machine.command_line);
+    out.show(turn_features_on(glue::port::from_long));
     find_log();
     out.say(text_line{"reference kernel, generation "}
             .add_decimal(boot_options.generation)

@@ -16,6 +16,10 @@ inline std::uintptr_t read_cr0()
     asm volatile("mov %%cr0, %0" : "=r"(value));
     return value;
 }
+inline void write_cr0(std::uintptr_t value)
+{
+    asm volatile("mov %0, %%cr0" : : "r"(value) : "memory");
+}
 inline std::uintptr_t read_cr3()
 {
     std::uintptr_t value = 0;
