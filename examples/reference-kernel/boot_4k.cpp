@@ -31,7 +31,7 @@ boot_directory:
 boot_tables:
     .skip linear_tables * 4096
     .balign 16
-    .skip 32768
+    .skip 65536
 boot_stack:
 
     .text

@@ -69,7 +69,7 @@ gdt_pointer_32:
 
     .section .bss
     .balign 16
-    .skip 32768
+    .skip 65536
 boot_stack:
 
     .text

@@ -39,7 +39,7 @@ gdt_pointer:
 
     .section .bss
     .balign 16
-    .skip 32768
+    .skip 65536
 boot_stack:
 
     .text
