@@ -175,6 +175,15 @@ void read_log()
     }
 }
 
+void start_processors()
+{
+    if (processors::someone_runs()) {
+        out.show("stopped: a processor of the kernel before still runs");
+        stop();
+    }
+    out.show(text_line{"processors: "}.add_decimal(other_processors.start(boot_options.cpus)).add(" running"));
+}
+
 } // namespace
 
 extern "C" [[noreturn]] void kernel_main(std::uint32_t magic, std::uint32_t info)
@@ -208,6 +217,9 @@ extern "C" [[noreturn]] void kernel_main(std::uint32_t magic, std::uint32_t info
 
     if (boot_options.sum_size != 0)
         report_checksum(phys_addr::at(boot_options.sum_at), byte_count::of(boot_options.sum_size));
+
+    if (boot_options.cpus > 1)
+        start_processors();
 
     static std::array<char, 17000> line;
     if (boot_options.generation < boot_options.chain)
