@@ -76,7 +76,10 @@ template <class Contract> lobos::text_line go(const exec_request& request, const
             .touched = 0};
         store(memory, out.log->trail(), crumb);
     }
-    return in_words(commit(*staged));
+    const fault refused = commit(*staged);
+    if (out.log)
+        store(memory, out.log->trail(), breadcrumb{}); // nothing was under way
+    return in_words(refused);
 }
 
 } // namespace kernel

@@ -16,6 +16,8 @@
 #include "options.hpp"
 #include "report.hpp"
 
+#include <lobos/x86/guard_record.hpp>
+
 namespace kernel {
 namespace {
 
@@ -116,27 +118,41 @@ std::string_view next_command_line(std::span<char> buffer)
     return line.view();
 }
 
-/// Takes up the log of the kernels before, and says what the last of them said; or begins a new one.
-void find_log()
+constexpr std::string_view first_words = "reference kernel, generation ";
+
+/// The log of the kernels before, or a new one. True when it is theirs.
+bool take_up_log()
 {
-    auto found = surviving_log<linear_memory>::find(memory, this_machine.map);
+    if (!this_machine.log_region) {
+        out.show("log: there is no room for one");
+        return false;
+    }
+    auto found = surviving_log<linear_memory>::open(memory, *this_machine.log_region);
     const bool survived = found.has_value();
     if (!survived)
-        found = surviving_log<linear_memory>::create(memory, log_region());
+        found = surviving_log<linear_memory>::create(memory, *this_machine.log_region);
     if (!found) {
         out.show("log: there is no room for one");
-        return;
+        return false;
     }
     out.log = *found;
-    if (!survived) {
+    if (!survived)
         out.show(text_line{"log: none survives, new ring at "}.add(found->memory_range().first()));
-        return;
-    }
+    return survived;
+}
+
+/// Says what the last of the kernels before said; and what became of its exec, if that was not this kernel.
+void read_log()
+{
     std::size_t lines = 0;
     std::size_t last_generation = 0; // the first line of the kernel that was here before
-    const auto read = found->for_each([&](std::string_view text) {
-        if (text.starts_with("reference kernel, "))
+    std::uint32_t generation = 0;
+    const auto read = out.log->for_each([&](std::string_view text) {
+        if (text.starts_with(first_words)) {
             last_generation = lines;
+            std::string_view rest = text_from(text, first_words.size());
+            generation = number(take_until(rest, ','));
+        }
         ++lines;
     });
     text_line told{"log: "};
@@ -145,11 +161,28 @@ void find_log()
         told.add(", and then it is corrupt");
     out.show(told);
     std::size_t line = 0;
-    (void)found->for_each([&](std::string_view text) {
+    (void)out.log->for_each([&](std::string_view text) {
         if (line++ >= last_generation)
             out.show(text_line{"survived: "}.add(text));
     });
-    report_trail(load<breadcrumb>(memory, found->trail()));
+    const auto crumb = load<breadcrumb>(memory, out.log->trail());
+    report_trail(crumb);
+    if (x86::ended_early(crumb)) {
+        out.say(text_line{"guard: exec of generation "}
+                .add_decimal(generation)
+                .add(" ")
+                .add(x86::guard_record(crumb).view()));
+        store(memory, out.log->trail(), breadcrumb{});
+    }
+}
+
+void start_processors()
+{
+    if (processors::someone_runs()) {
+        out.show("stopped: a processor of the kernel before still runs");
+        stop();
+    }
+    out.show(text_line{"processors: "}.add_decimal(other_processors.start(boot_options.cpus)).add(" running"));
 }
 
 } // namespace
@@ -169,8 +202,9 @@ extern "C" [[noreturn]] void kernel_main(std::uint32_t magic, std::uint32_t info
     }
     boot_options = parse(this_machine.command_line);
     out.show(turn_features_on(glue::port::from_long));
-    find_log();
-    out.say(text_line{"reference kernel, generation "}
+    if (take_up_log())
+        read_log();
+    out.say(text_line{first_words}
             .add_decimal(boot_options.generation)
             .add(", ")
             .add(to_string(x86::mode_of_traits<glue::port::paging>())));
@@ -178,11 +212,16 @@ extern "C" [[noreturn]] void kernel_main(std::uint32_t magic, std::uint32_t info
             .add_decimal(frame_pool.free())
             .add(" pages free, region map CRC ")
             .add_hex(this_machine.map_checksum(), 8));
+    if (boot_options.chain != 0)
+        out.show(text_line{"padding: kept through "}.add_decimal(pass_on_padding()).add(" execs"));
     for (const file& f : this_machine.files)
         out.show(text_line{"file "}.add(f.path).add(" ").add(f.size).add(" bytes"));
 
     if (boot_options.sum_size != 0)
         report_checksum(phys_addr::at(boot_options.sum_at), byte_count::of(boot_options.sum_size));
+
+    if (boot_options.cpus > 1)
+        start_processors();
 
     static std::array<char, 17000> line;
     if (boot_options.generation < boot_options.chain)
