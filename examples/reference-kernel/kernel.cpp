@@ -9,6 +9,7 @@
 #include "clock.hpp"
 #include "exec.hpp"
 #include "exec_linux.hpp"
+#include "exec_multiboot.hpp"
 #include "exec_paged.hpp"
 #include "glue.hpp"
 #include "machine.hpp"
@@ -25,6 +26,12 @@ using namespace lobos;
 constinit machine this_machine; // no start-up code runs constructors here, so all globals are constinit
 constinit options boot_options;
 
+template <class Class> bool is_elf_of(const image_bytes& image)
+{
+    std::uint8_t ident[5];
+    return is_elf(image) && read_value(image, 0, ident) && ident[4] == Class::ei_class;
+}
+
 /// A way into an image: what `entry=` calls it, whether an image may have it, and the exec.
 struct way {
     std::string_view name;
@@ -35,7 +42,13 @@ struct way {
 /// All ways there are. Of those that an image may take, `entry=auto` is the first.
 constexpr way ways[] = {
     {"linux32", is_bzimage<image_bytes>, exec_linux32},
+    {"linux64", is_bzimage<image_bytes>, exec_linux64},
     {"paged", is_elf<image_bytes>, exec_paged},
+    {"linux32", is_elf_of<elf32_class>, exec_vmlinux32},
+    {"linux64", is_elf_of<elf64_class>, exec_vmlinux64},
+    {"multiboot", is_multiboot<image_bytes>, exec_multiboot},
+    {"multiboot2", is_multiboot2<image_bytes>, exec_multiboot2},
+    {"pvh", is_pvh<image_bytes>, exec_pvh},
 };
 
 /// Goes the way that is asked for. Returns only when that is refused.

@@ -3,6 +3,9 @@
 
 #include <utility>
 
+#include <lobos/x86/paging_4k.hpp>
+#include <lobos/x86/paging_4m.hpp>
+
 #include <tests/catch.hpp>
 
 using namespace lobos;
@@ -12,6 +15,7 @@ namespace {
 enum class some_state : unsigned char { flat, paged };
 
 struct small_port {
+    using paging = x86::paging_4m;
     using entry_state = some_state;
     struct registers {
         int r0;
@@ -28,6 +32,7 @@ enum requirement : unsigned {
     parameter_pages,
     registers,
     write_parameters,
+    is_met,
     all,
 };
 
@@ -60,6 +65,9 @@ struct model : has_state<Missing != requirement::state>, has_paging<Missing != r
     type<requirement::write_parameters, result<void>> write_parameters(
         M&, const region_map&, std::span<const phys_addr>) const
         requires(Missing != requirement::write_parameters);
+    template <class Context>
+    type<requirement::is_met, result<void>> is_met(const Context&, const small_port::registers&) const
+        requires(Missing != requirement::is_met);
 };
 
 template <unsigned... R> constexpr bool all_are_needed(std::integer_sequence<unsigned, R...>)
@@ -77,6 +85,7 @@ static_assert(all_types_matter(std::make_integer_sequence<unsigned, all - requir
 
 /// The registers are the port's, and a port has to have some.
 struct other_port {
+    using paging = x86::paging_4m;
     using entry_state = some_state;
     struct registers {};
 };
@@ -102,8 +111,8 @@ static_assert(!entry_contract<of_another_port, small_port> && !entry_contract<pa
 struct unpaged : model<requirement::paging> {
     using paging = void;
 };
-struct running_mode {};
-struct other_mode {};
+using running_mode = x86::paging_4m;
+using other_mode = x86::paging_4k;
 struct paged_otherwise : model<requirement::paging> {
     using paging = other_mode;
 };
@@ -113,7 +122,30 @@ static_assert(std::is_same_v<entry_paging<unpaged, running_mode>, running_mode>)
 static_assert(std::is_same_v<entry_paging<model<all>, running_mode>, running_mode>);
 static_assert(std::is_same_v<entry_paging<paged_otherwise, running_mode>, other_mode>);
 
+/// What a contract may say beside.
+struct mapped : model<all> {
+    static constexpr bool parameters_mapped = true;
+};
+struct not_mapped : model<all> {
+    static constexpr bool parameters_mapped = false;
+};
+static_assert(finds_parameters_mapped<mapped> && !finds_parameters_mapped<not_mapped>);
+static_assert(!finds_parameters_mapped<model<all>>);
+struct near : model<all> {
+    phys_range parameter_reach() const { return below_4g; }
+};
+
 } // namespace
+
+TEST_CASE("parameters lie where the machinery and the contract reach", "[handoff][contract]")
+{
+    const phys_range far = phys_range::between(phys_addr{}, phys_addr::at(0xffff'ffff'ffff));
+    const phys_range first_gib = phys_range::between(phys_addr{}, phys_addr::at(0x3fff'ffff));
+    CHECK(parameter_reach(model<all>{}, far) == far);
+    CHECK(parameter_reach(near{}, far) == below_4g);
+    CHECK(parameter_reach(near{}, below_4g) == below_4g);
+    CHECK(parameter_reach(near{}, first_gib) == first_gib);
+}
 
 TEST_CASE("parameters have room for what a contract of today wants", "[handoff][contract]")
 {
