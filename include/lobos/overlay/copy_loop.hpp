@@ -77,6 +77,12 @@ template <class T> LOBOS_OVERLAY_INLINE void forget(T& value)
     asm volatile("" : "+r"(value) : : "memory");
 }
 
+/// Leaves `value` on the stack, and a register to what is used at every step. No instruction either.
+template <class T> LOBOS_OVERLAY_INLINE void on_the_stack(T& value)
+{
+    asm volatile("" : "+m"(value));
+}
+
 /// What the policy is asked to move at a time: words,
 template <loop_memory M> struct blocks {
     using address = M::address;
@@ -278,6 +284,7 @@ LOBOS_OVERLAY_INLINE void run(M& memory, typename M::address program)
     while (page != static_cast<address>(plan_page::no_page)) { // aligned too
         constexpr address step_size{sizeof(overlay_step)};
         const address size = static_cast<address>(memory.load_u64(page + offsetof(plan_page, count))) * step_size;
+        on_the_stack(page);
         const address end = page + address{offsetof(plan_page, steps)} + size;
         if (address before = address{0} - size; before != 0)
             do {

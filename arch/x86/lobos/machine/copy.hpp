@@ -110,18 +110,22 @@ struct direct_line {
 
 /// A string instruction over cx bytes: words, and then the bytes that are left.
 #if defined(__x86_64__)
-#define LOBOS_X86_IN_WORDS(instruction)                                                                                \
-    "movl %%ecx, %k[rest]\n\tshrq $3, %%rcx\n\trep " instruction "q\n\tandl $7, %k[rest]\n\t"                          \
-    "movl %k[rest], %%ecx\n\trep " instruction "b"
+#define LOBOS_X86_STRING(instruction)                                                                                  \
+    "movl %%ecx, %k[rest]\n\tshrq $3, %%rcx\n\trep " instruction "q\n\t"                                               \
+    "andl $7, %k[rest]\n\tmovl %k[rest], %%ecx\n\trep " instruction "b\n\t"
 #else
-#define LOBOS_X86_IN_WORDS(instruction)                                                                                \
-    "movl %%ecx, %[rest]\n\tshrl $2, %%ecx\n\trep " instruction "l\n\tandl $3, %[rest]\n\t"                            \
-    "movl %[rest], %%ecx\n\trep " instruction "b"
+#define LOBOS_X86_STRING(instruction)                                                                                  \
+    "movl %%ecx, %[rest]\n\tshrl $2, %%ecx\n\trep " instruction "l\n\t"                                                \
+    "andl $3, %[rest]\n\tmovl %[rest], %%ecx\n\trep " instruction "b\n\t"
 #endif
 
 /// String instructions, at any address; the direction flag is clear. What reaches over itself upwards goes from its end
-/// in words. Where the destination lies less than a line of the cache behind the source but for whole pages, they are
-/// no faster than `words`; `non_temporal` is.
+/// in pieces that do not, or in pairs of words if these would be so small that starting one costs more. Where the
+/// destination lies less than a line of the cache behind the source but for whole pages, they are no faster than
+/// `words`; `non_temporal` is.
+///
+/// Each way is one statement, for a string instruction has its registers, and a compiler that sees several of them in
+/// turn moves its variables in and out of these: twice the code.
 struct rep_movs {
     using address = std::uintptr_t;
     static constexpr address block = 1;
@@ -129,28 +133,19 @@ struct rep_movs {
 
     LOBOS_OVERLAY_INLINE static void copy(address destination, address source, address size, bool from_the_end)
     {
-        if (!from_the_end) {
-            forward(destination, source, size);
-        } else if (address distance = destination - source; distance < smallest_piece) {
-            in_words(destination, source, size);
-        } else {
-            address left = size;
-            overlay::forget(left); // so that the registers of the string instructions are theirs alone
-            for (destination += left; left != 0; destination = source) { // a whole piece's source ends where it began
-                address piece = distance;
-                if (piece > left)
-                    piece = left;
-                left -= piece;
-                destination -= piece;
-                source = destination - distance;
-                forward(destination, source, piece);
-            }
-        }
+        address rest = 0;
+        if (from_the_end)
+            downwards(destination, source, size);
+        else
+            asm volatile(LOBOS_X86_STRING("movs")
+                : "+D"(destination), "+S"(source), "+c"(size), [rest] "=&r"(rest)
+                :
+                : "memory");
     }
     LOBOS_OVERLAY_INLINE static void store_zeros(address destination, address size)
     {
         address rest = 0;
-        asm volatile(LOBOS_X86_IN_WORDS("stos")
+        asm volatile(LOBOS_X86_STRING("stos")
             : "+D"(destination), "+c"(size), [rest] "=&r"(rest)
             : "a"(address{0})
             : "memory");
@@ -160,38 +155,56 @@ struct rep_movs {
 private:
     static constexpr address smallest_piece = address{32} << 10;
 
-    LOBOS_OVERLAY_INLINE static void forward(address& destination, address& source, address size)
+    LOBOS_OVERLAY_INLINE static void downwards(address destination, address source, address size)
     {
         address rest = 0;
-        asm volatile(LOBOS_X86_IN_WORDS("movs")
-            : "+D"(destination), "+S"(source), "+c"(size), [rest] "=&r"(rest)
-            :
+        address distance = 0; // this and the next on the stack: registers are for what runs at every step
+        address left = 0;
+        asm volatile("mov %[to], %[rest]\n\t"
+                     "sub %[from], %[rest]\n\t"
+                     "cmp %[smallest], %[rest]\n\t"
+                     "jae 3f\n"
+                     "1:\n\t" // bytes, until the rest is whole pairs
+                     "testb %[within], %%cl\n\t"
+                     "jz 2f\n\t"
+                     "dec %[size]\n\t"
+                     "movb (%[from],%[size]), %b[rest]\n\t"
+                     "movb %b[rest], (%[to],%[size])\n\t"
+                     "jmp 1b\n"
+                     "2:\n\t" // pairs of words, the upper one first
+                     "test %[size], %[size]\n\t"
+                     "jz 5f\n\t"
+                     "mov -%c[word](%[from],%[size]), %[rest]\n\t"
+                     "mov %[rest], -%c[word](%[to],%[size])\n\t"
+                     "sub %[pair], %[size]\n\t"
+                     "mov (%[from],%[size]), %[rest]\n\t"
+                     "mov %[rest], (%[to],%[size])\n\t"
+                     "jmp 2b\n"
+                     "3:\n\t"
+                     "mov %[rest], %[distance]\n\t"
+                     "add %[size], %[to]\n\t"
+                     "mov %[size], %[left]\n"
+                     "4:\n\t" // a piece, of which the end is known
+                     "mov %[distance], %[size]\n\t"
+                     "cmp %[left], %[size]\n\t"
+                     "cmova %[left], %[size]\n\t"
+                     "sub %[size], %[left]\n\t"
+                     "sub %[size], %[to]\n\t"
+                     "mov %[to], %[from]\n\t"
+                     "sub %[distance], %[from]\n\t" //
+                     LOBOS_X86_STRING("movs")
+                     "mov %[from], %[to]\n\t" // where a whole piece began, its source ends
+                     "cmp %[left], %[size]\n\t" // which is 0
+                     "jne 4b\n"
+                     "5:"
+            : [to] "+D"(destination), [from] "+S"(source), [size] "+c"(size), [distance] "=m"(distance),
+            [left] "=m"(left), [rest] "=&q"(rest)
+            : [smallest] "i"(smallest_piece), [word] "i"(sizeof(address)), [pair] "i"(2 * sizeof(address)),
+            [within] "i"(2 * sizeof(address) - 1)
             : "memory");
     }
-    LOBOS_OVERLAY_INLINE static void in_words(address destination, address source, address size)
-    {
-        address first = 0;
-        address second = 0;
-        while (size % (2 * sizeof(address)) != 0)
-            asm volatile("dec %[left]\n\t"
-                         "movb (%[from],%[left]), %b[first]\n\t"
-                         "movb %b[first], (%[to],%[left])"
-                : [left] "+c"(size), [first] "=&q"(first)
-                : [to] "D"(destination), [from] "S"(source)
-                : "memory");
-        while (size != 0)
-            asm volatile("sub %[pair], %[left]\n\t"
-                         "mov (%[from],%[left]), %[first]\n\t"
-                         "mov %c[word](%[from],%[left]), %[second]\n\t"
-                         "mov %[first], (%[to],%[left])\n\t"
-                         "mov %[second], %c[word](%[to],%[left])"
-                : [left] "+c"(size), [first] "=&r"(first), [second] "=&r"(second)
-                : [to] "D"(destination), [from] "S"(source), [word] "i"(sizeof(address)),
-                [pair] "i"(2 * sizeof(address))
-                : "memory");
-    }
 };
-#undef LOBOS_X86_IN_WORDS
+#undef LOBOS_X86_STRING
 
 /// Little is copied into the caches, where a step that reads it again finds it; much would only displace what is there.
 struct general_registers : words {
