@@ -31,9 +31,11 @@ public:
     bool is_multiboot2_entry(phys_addr entry) const
     {
         std::uint64_t at = 0;
-        while (word(at) != 0xe852'50d6 || word(at) + word(at + 4) + word(at + 8) + word(at + 12) != 0)
-            if ((at += 8) >= 32768)
+        while (word(at) != 0xe852'50d6 || word(at) + word(at + 4) + word(at + 8) + word(at + 12) != 0) {
+            at += 8;
+            if (at >= 32768)
                 return false;
+        }
         for (std::uint64_t tag = at + 16; tag < at + word(at + 8) && half(tag) != 0;) {
             if (half(tag) == 3)
                 return word(tag + 8) == entry.raw();
