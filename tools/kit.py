@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import boot
+import vmlinux
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,13 @@ class Linux:
     def file(self) -> boot.File:
         """Where a running Debian would have its source, and the paper its kernel: `linux-6.1` is enough to find it."""
         return boot.File(f"/usr/src/linux-{self.version}/vmlinuz", self.image)
+
+    @property
+    def vmlinux(self) -> boot.File:
+        """The kernel inside, unpacked."""
+        path = boot.ROOT / "build/vmlinux" / f"vmlinux-{self.version}"
+        vmlinux.write(self.image, path)
+        return boot.File(f"/usr/src/linux-{self.version}/vmlinux", path)
 
 
 @dataclass(frozen=True)
