@@ -8,6 +8,7 @@
 #include "console.hpp"
 #include "frames.hpp"
 #include "processors.hpp"
+#include "rsdp.hpp"
 
 #include <lobos/glue/kernel_glue.hpp>
 #include <lobos/machine/processor.hpp>
@@ -48,7 +49,7 @@ public:
 private:
     const lobos::region_map& map_;
     bool late_;
-    lobos::machine::processor processor_;
+    lobos::machine::processor processor_{firmware_reset()};
 };
 
 static_assert(lobos::kernel_glue<glue>);

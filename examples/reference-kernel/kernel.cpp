@@ -190,8 +190,8 @@ void read_log()
 
 void start_processors()
 {
-    if (processors::someone_runs()) {
-        out.show("stopped: a processor of the kernel before still runs");
+    if (processors::someone_ran()) {
+        out.show("stopped: a processor of the kernel before ran on");
         stop();
     }
     out.show(text_line{"processors: "}.add_decimal(other_processors.start(boot_options.cpus)).add(" running"));

@@ -53,16 +53,22 @@ public:
         return arrived() + 1;
     }
 
-    /// Whether a processor of the kernel before is still at work, in memory that it has no right to.
-    static bool someone_runs()
+    /// Whether a processor of the kernel before went on after it was stopped, in memory that it had no right to. An
+    /// emulator's may finish the turn that it was in.
+    static bool someone_ran()
     {
-        const std::uint32_t before = __atomic_load_n(spins(), __ATOMIC_RELAXED);
-        lobos::machine::other_processors{nullptr}.wait_microseconds(5000);
-        return __atomic_load_n(spins(), __ATOMIC_RELAXED) != before;
+        return __atomic_load_n(&spins()[0], __ATOMIC_RELAXED) - spins()[1] > trampoline_page::most;
     }
 
     /// False when the others could not be told.
-    bool stop() noexcept { return !started_ || lobos::machine::other_processors{local_apic()}.stop(); }
+    bool stop() noexcept
+    {
+        if (!started_)
+            return true;
+        const bool told = lobos::machine::other_processors{local_apic()}.stop();
+        spins()[1] = __atomic_load_n(&spins()[0], __ATOMIC_RELAXED);
+        return told;
+    }
 
 private:
     /// Mapped by the first instructions, behind the linear memory.
@@ -97,7 +103,8 @@ private:
         return copy;
     }
 
-    /// In the padding, which is at one address in all builds: what moves it after an exec is nobody of the new kernel's.
+    /// How often somebody spun, and how often he had when he was stopped. In the padding, which is at one address in all
+    /// builds and survives an exec.
     static std::uint32_t* spins()
     {
         return reinterpret_cast<std::uint32_t*>(pointer_to(padding_page().first()) + 64);
