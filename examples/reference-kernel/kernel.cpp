@@ -16,6 +16,8 @@
 #include <lobos/image/bzimage.hpp>
 #include <lobos/image/elf.hpp>
 #include <lobos/kernel_exec.hpp>
+#include <lobos/machine/legacy_devices.hpp>
+#include <lobos/x86/linux16_entry.hpp>
 #include <lobos/x86/linux32_entry.hpp>
 #include <lobos/x86/paged_entry.hpp>
 
@@ -98,6 +100,31 @@ text_line exec_linux(glue& g, const file_in_memory& in, stage_times& times)
     return loaded_and_gone(load_bzimage(in.source(), initrd_in->source(), request, this_machine.map));
 }
 
+/// A Linux kernel, by its 16-bit entry: its setup code asks the BIOS.
+text_line exec_linux_real(glue& g, const file_in_memory& in, stage_times& times)
+{
+    const linux_request request{.command_line = boot_options.target};
+    const auto kernel = in.source();
+    const auto loaded_and_gone = [&](const result<linux16_image>& image) {
+        if (!image)
+            return in_words(image.error());
+        const x86::linux16_entry contract{kernel, *image};
+        report_loaded(contract.segments(), times);
+        // This kernel never took an interrupt, so the masks are still the BIOS's own.
+        lobos::machine::restore_bios_devices(lobos::machine::read_interrupt_masks());
+        return go(g, contract, times);
+    };
+    if (boot_options.initrd.empty())
+        return loaded_and_gone(load_linux16(kernel, request, this_machine.map));
+    const auto initrd = find_file(this_machine.files, boot_options.initrd);
+    if (!initrd)
+        return in_words(boot_options.initrd, initrd.error());
+    const auto initrd_in = read(*initrd);
+    if (!initrd_in)
+        return in_words(initrd_in.error());
+    return loaded_and_gone(load_linux16(kernel, initrd_in->source(), request, this_machine.map));
+}
+
 /// A kernel that is entered with paging on, as the paper did. It finds the same files where they lie, but its own when
 /// that is taken from there.
 text_line exec_paged(
@@ -135,7 +162,7 @@ void sys_lobos(std::string_view name, std::string_view command_line)
         times.finished(stage_times::read);
         glue g{this_machine.map, boot_options.late};
         if (is_bzimage(in->source()))
-            return exec_linux(g, *in, times);
+            return boot_options.entry == "real" ? exec_linux_real(g, *in, times) : exec_linux(g, *in, times);
         if (is_elf(in->source()))
             return exec_paged(g, *f, *in, command_line, times);
         return in_words({fault_code::unknown_format, stage::loading, 0});

@@ -15,6 +15,7 @@ namespace kernel {
 struct options {
     std::string_view exec;   ///< names with commas between them
     std::string_view initrd; ///< empty: none
+    std::string_view entry = "auto"; ///< how a Linux is entered: by its 32-bit entry, or `real`
     std::uint32_t chain = 0;
     std::uint32_t generation = 0;
     bool late = false;        ///< no byte of an image is put in place before the point of no return
@@ -66,6 +67,8 @@ constexpr options parse(std::string_view line)
             o.exec = word;
         else if (key == "initrd")
             o.initrd = word;
+        else if (key == "entry")
+            o.entry = word;
         else if (key == "chain")
             o.chain = number(word);
         else if (key == "generation")
@@ -86,6 +89,7 @@ constexpr options parse(std::string_view line)
 static_assert(parse("k exec=a,b initrd=c chain=12 -- quiet -- x=1").target == "quiet -- x=1");
 static_assert(parse("k exec=a,b initrd=c chain=12 -- quiet").exec == "a,b");
 static_assert(parse("k chain=12 generation=3").chain == 12 && parse("k chain=12").target.empty());
+static_assert(parse("k entry=real").entry == "real" && parse("k").entry == "auto");
 static_assert(parse("k staging=late").late && !parse("k staging=early").late);
 static_assert(parse("k copy=unpaged").unpaged && !parse("k copy=paged").unpaged);
 static_assert(parse("k files=in-place checksum=4096+12").in_place && parse("k checksum=4096+12").sum_size == 12);
