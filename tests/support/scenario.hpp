@@ -248,6 +248,7 @@ struct raw_contract {
     {
         return {};
     }
+    template <class Context> result<void> is_met(const Context&, const x86::entry_registers&) const { return {}; }
 };
 static_assert(entry_contract<raw_contract, sim::x86_kernel::port>);
 

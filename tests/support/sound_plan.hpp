@@ -202,10 +202,25 @@ private:
     }
 };
 
-/// A port whose departure is always sound.
+/// A port whose departure is always sound, and whose one register is the first word of the frame.
 struct easy_port {
     using paging = x86::paging_4m;
+    using registers = std::uint32_t;
     template <class Context> static result<void> departure_is_sound(const Context&) { return {}; }
+    template <class Context> static registers registers_found(const Context& c)
+    {
+        return load<std::uint32_t>(c.memory, c.plan.frame);
+    }
+};
+
+/// A contract of a word in the parameters, that is met when it is the register's.
+struct word_contract {
+    template <class Context> result<void> is_met(const Context& c, std::uint32_t found) const
+    {
+        if (load<std::uint32_t>(c.memory, sound_plan::parameters) != found)
+            return refuse(fault_code::entry_contract_broken, stage::verifying, sound_plan::parameters);
+        return {};
+    }
 };
 
 inline fault refused(fault_code code, std::uint64_t at)

@@ -376,8 +376,8 @@ private:
         auto* writes = reinterpret_cast<verified_write*>(runs_.data());
         for (std::size_t i = 0; i < runs_.size(); ++i)
             new (writes + i) verified_write;
-        const auto verified =
-            verify<port, entry_paging<Contract, paging>>(plan_, glue_.memory_map(), glue_.memory(), std::span{writes, runs_.size()}, plan_pages_);
+        const auto verified = verify<port, entry_paging<Contract, paging>>(
+            plan_, contract_, glue_.memory_map(), glue_.memory(), std::span{writes, runs_.size()}, plan_pages_);
         if (!verified)
             return std::unexpected{verified.error()};
         out_.verified_ = *verified;

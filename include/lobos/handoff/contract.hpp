@@ -3,7 +3,8 @@
 
 /// \file
 /// Entry contracts: what an image's first instruction relies on, as a type. A contract brings its image, says how much
-/// safe memory its parameters need, writes them once everything else is placed, and names the way out.
+/// safe memory its parameters need, writes them once everything else is placed, names the way out, and in the end has
+/// the verifier prove of what lies in memory that it is met.
 
 #include <concepts>
 #include <span>
@@ -18,35 +19,6 @@ namespace lobos {
 
 /// For `entry_contract::paging`: the image is entered on the overlay's tables, in the running kernel's mode.
 struct same_paging {};
-
-namespace detail {
-/// Stands for any memory in the concept below.
-struct some_memory {
-    void read(phys_addr at, std::span<std::byte> out);
-    void write(phys_addr at, std::span<const std::byte> in);
-};
-} // namespace detail
-
-/// `Port` is the machine; `Port::registers` is what the first instruction finds in the registers.
-template <class C, class Port>
-concept entry_contract = requires(
-    const C& contract, std::span<const phys_addr> pages, const region_map& handed_over, detail::some_memory& memory) {
-    /// The state of the processor that the image is entered in: a port lists those that it can leave in.
-    { C::state } -> std::convertible_to<typename Port::entry_state>;
-    /// The mode of paging that it is entered in: `void` for none, `same_paging`, or a traits class.
-    typename std::type_identity<typename C::paging>;
-    /// What must lie where; outlives the exec, like the files that it names.
-    { contract.segments() } -> std::same_as<std::span<const segment>>;
-    /// The first instruction: physical when it is entered unpaged, virtual otherwise.
-    { contract.entry() } -> std::same_as<virt_addr>;
-    /// Where a paged image expects itself; empty for others.
-    { contract.virtual_layout() } -> std::same_as<std::span<const virtual_segment>>;
-    /// Safe pages for parameters, and the registers that point to them.
-    { contract.parameter_pages() } -> std::same_as<std::size_t>;
-    { contract.registers(pages) } -> std::same_as<typename Port::registers>;
-    /// Fills the parameter pages; `handed_over` is the next kernel's memory map.
-    { contract.write_parameters(memory, handed_over, pages) } -> std::same_as<result<void>>;
-};
 
 /// Whether an image of contract `C` is entered with paging on.
 template <class C> inline constexpr bool is_entered_paged = !std::is_void_v<typename C::paging>;
@@ -67,6 +39,42 @@ template <class Running> struct entry_paging_of<void, Running> {
 /// when it is entered unpaged and it does not matter.
 template <class C, class Running>
 using entry_paging = typename detail::entry_paging_of<typename C::paging, Running>::type;
+
+namespace detail {
+/// Stands for any memory in the concept below.
+struct some_memory {
+    void read(phys_addr at, std::span<std::byte> out);
+    void write(phys_addr at, std::span<const std::byte> in);
+};
+
+/// And for any context of the verifier's.
+template <class C, class Port>
+using some_context = verifier_context<typename Port::paging, some_memory, entry_paging<C, typename Port::paging>>;
+} // namespace detail
+
+/// `Port` is the machine; `Port::registers` is what the first instruction finds in the registers.
+template <class C, class Port>
+concept entry_contract = requires(const C& contract, std::span<const phys_addr> pages, const region_map& handed_over,
+    detail::some_memory& memory, const detail::some_context<C, Port>& context, const typename Port::registers& found) {
+    /// The state of the processor that the image is entered in: a port lists those that it can leave in.
+    { C::state } -> std::convertible_to<typename Port::entry_state>;
+    /// The mode of paging that it is entered in: `void` for none, `same_paging`, or a traits class.
+    typename std::type_identity<typename C::paging>;
+    /// What must lie where; outlives the exec, like the files that it names.
+    { contract.segments() } -> std::same_as<std::span<const segment>>;
+    /// The first instruction: physical when it is entered unpaged, virtual otherwise.
+    { contract.entry() } -> std::same_as<virt_addr>;
+    /// Where a paged image expects itself; empty for others.
+    { contract.virtual_layout() } -> std::same_as<std::span<const virtual_segment>>;
+    /// Safe pages for parameters, and the registers that point to them.
+    { contract.parameter_pages() } -> std::same_as<std::size_t>;
+    { contract.registers(pages) } -> std::same_as<typename Port::registers>;
+    /// Fills the parameter pages; `handed_over` is the next kernel's memory map.
+    { contract.write_parameters(memory, handed_over, pages) } -> std::same_as<result<void>>;
+    /// Rule 11: what lies in memory, and what is `found` in the registers, is what the image relies on. Reads as the
+    /// image will and shares no code with `write_parameters`. All other rules hold when it is asked.
+    { contract.is_met(context, found) } -> std::same_as<result<void>>;
+};
 
 /// The most pages of parameters that any contract may want.
 inline constexpr std::size_t max_parameter_pages = 8;

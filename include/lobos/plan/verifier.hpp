@@ -13,9 +13,9 @@
 namespace lobos {
 
 /// What a port adds to the rules: rule 10, its descriptor table and registers are what the overlay and the image's
-/// entry need; and rule 5's paging.
+/// entry need; rule 5's paging; and the registers that rule 11 is about, as they lie in memory.
 template <class P>
-concept departing_port = paging_traits<typename P::paging>;
+concept departing_port = paging_traits<typename P::paging> && requires { typename P::registers; };
 
 /// A plan that every rule holds for. There is no other way to get one.
 class verified_plan {
@@ -23,19 +23,19 @@ public:
     const exec_plan& plan() const { return plan_; }
 
 private:
-    template <departing_port Port, paging_traits Entry, physical_memory M>
+    template <departing_port Port, paging_traits Entry, class Contract, physical_memory M>
     friend result<verified_plan> verify(
-        const exec_plan&, const region_map&, M&, std::span<verified_write>, std::size_t);
+        const exec_plan&, const Contract&, const region_map&, M&, std::span<verified_write>, std::size_t);
     explicit verified_plan(const exec_plan& plan) : plan_{plan} {}
     exec_plan plan_;
 };
 
-/// Proves all rules. `writes` is scratch: one for each step. `most_plan_pages` bounds the chain of steps. `Entry` is
-/// the mode of paging in which the image is entered, if it is.
-/// Faults: those of the rules.
-template <departing_port Port, paging_traits Entry, physical_memory M>
-result<verified_plan> verify(const exec_plan& plan, const region_map& map, M& memory, std::span<verified_write> writes,
-    std::size_t most_plan_pages)
+/// Proves all rules, the last of them `contract`'s own. `writes` is scratch: one for each step. `most_plan_pages`
+/// bounds the chain of steps. `Entry` is the mode of paging in which the image is entered, if it is. Faults: those of
+/// the rules.
+template <departing_port Port, paging_traits Entry, class Contract, physical_memory M>
+result<verified_plan> verify(const exec_plan& plan, const Contract& contract, const region_map& map, M& memory,
+    std::span<verified_write> writes, std::size_t most_plan_pages)
 {
     verifier_context<typename Port::paging, M, Entry> c{plan, map, memory, writes, most_plan_pages};
     result<void> held = rules::destinations(c);
@@ -53,17 +53,18 @@ result<verified_plan> verify(const exec_plan& plan, const region_map& map, M& me
     then([](auto& x) { return rules::switch_page_is_alike(x); });
     then([](auto& x) { return rules::entry_is_inside(x); });
     then([](auto& x) { return Port::departure_is_sound(x); });
+    then([&](auto& x) { return contract.is_met(x, Port::registers_found(x)); });
     if (!held)
         return std::unexpected{held.error()};
     return verified_plan{plan};
 }
 
 /// The same for an image that is entered unpaged, or in the running kernel's mode of paging.
-template <departing_port Port, physical_memory M>
-result<verified_plan> verify(const exec_plan& plan, const region_map& map, M& memory, std::span<verified_write> writes,
-    std::size_t most_plan_pages)
+template <departing_port Port, class Contract, physical_memory M>
+result<verified_plan> verify(const exec_plan& plan, const Contract& contract, const region_map& map, M& memory,
+    std::span<verified_write> writes, std::size_t most_plan_pages)
 {
-    return verify<Port, typename Port::paging>(plan, map, memory, writes, most_plan_pages);
+    return verify<Port, typename Port::paging>(plan, contract, map, memory, writes, most_plan_pages);
 }
 
 } // namespace lobos

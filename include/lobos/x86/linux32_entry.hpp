@@ -8,6 +8,7 @@
 #include <lobos/handoff/contract.hpp>
 #include <lobos/plan/program.hpp>
 #include <lobos/x86/linux_machine.hpp>
+#include <lobos/x86/linux_rules.hpp>
 #include <lobos/x86/port.hpp>
 
 namespace lobos::x86 {
@@ -46,6 +47,14 @@ public:
             if (!below_4g.contains(phys_range::of(page, page_size)))
                 return refuse(fault_code::bad_range, stage::staging, page);
         return write_boot_params(memory, image_, handed_over, machine_.parameters(), pages);
+    }
+
+    /// Rule 11. Faults: those of linux_rules, and entry_contract_broken (at: ebx, which is not 0).
+    template <class Context> result<void> is_met(const Context& context, const entry_registers& found) const
+    {
+        if (found.bx != 0)
+            return refuse(fault_code::entry_contract_broken, stage::verifying, found.bx);
+        return linux_rules{context, image_, linux_start::first_byte, phys_addr::at(found.si)}.hold();
     }
 
 private:

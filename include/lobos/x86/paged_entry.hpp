@@ -9,6 +9,7 @@
 
 #include <lobos/handoff/contract.hpp>
 #include <lobos/image/elf.hpp>
+#include <lobos/plan/place_rules.hpp>
 #include <lobos/plan/program.hpp>
 #include <lobos/x86/multiboot_info.hpp>
 #include <lobos/x86/port.hpp>
@@ -55,6 +56,19 @@ public:
             return std::unexpected{made.error()};
         memory.write(pages[0], page);
         return {};
+    }
+
+    /// Rule 11: the registers are a multiboot loader's, and the structure lies where parameters do.
+    /// Faults: entry_contract_broken (at: eax), bad_range, outside_safe_region (at: ebx).
+    template <class Context> result<void> is_met(const Context& context, const entry_registers& found) const
+    {
+        constexpr std::uint64_t magic = 0x2bad'b002;
+        if (found.ax != magic)
+            return refuse(fault_code::entry_contract_broken, stage::verifying, found.ax);
+        const auto info = phys_range::checked(phys_addr::at(found.bx), byte_count::of(sizeof(multiboot_info)));
+        if (!info || !below_4g.contains(*info))
+            return refuse(fault_code::bad_range, stage::verifying, found.bx);
+        return rules::lies_in(context, safe_role::parameters, *info);
     }
 
 private:

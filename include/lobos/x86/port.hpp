@@ -106,6 +106,14 @@ template <paging_traits Paging> struct port {
         return departure_rules<Context>{context}.hold();
     }
 
+    /// What the image's first instruction will find in its registers, as the frame in memory has it.
+    template <class Context> static registers registers_found(const Context& context)
+    {
+        const auto f = load<departure_frame>(context.memory, context.plan.frame);
+        const std::uint64_t base = context.plan.entered_paged ? 0 : context.plan.entry.raw() - f.entry;
+        return {.ax = f.ax, .bx = f.bx, .si = f.si, .real_base = static_cast<std::uint32_t>(base)};
+    }
+
     /// Where the departure begins: code at the running kernel's address.
     static constexpr virt_addr departure(const aliases& where) { return where.code + byte_count::of(sizeof(code_page_head)); }
 

@@ -3,6 +3,9 @@
 
 #include <utility>
 
+#include <lobos/x86/paging_4k.hpp>
+#include <lobos/x86/paging_4m.hpp>
+
 #include <tests/catch.hpp>
 
 using namespace lobos;
@@ -12,6 +15,7 @@ namespace {
 enum class some_state : unsigned char { flat, paged };
 
 struct small_port {
+    using paging = x86::paging_4m;
     using entry_state = some_state;
     struct registers {
         int r0;
@@ -28,6 +32,7 @@ enum requirement : unsigned {
     parameter_pages,
     registers,
     write_parameters,
+    is_met,
     all,
 };
 
@@ -60,6 +65,9 @@ struct model : has_state<Missing != requirement::state>, has_paging<Missing != r
     type<requirement::write_parameters, result<void>> write_parameters(
         M&, const region_map&, std::span<const phys_addr>) const
         requires(Missing != requirement::write_parameters);
+    template <class Context>
+    type<requirement::is_met, result<void>> is_met(const Context&, const small_port::registers&) const
+        requires(Missing != requirement::is_met);
 };
 
 template <unsigned... R> constexpr bool all_are_needed(std::integer_sequence<unsigned, R...>)
@@ -77,6 +85,7 @@ static_assert(all_types_matter(std::make_integer_sequence<unsigned, all - requir
 
 /// The registers are the port's, and a port has to have some.
 struct other_port {
+    using paging = x86::paging_4m;
     using entry_state = some_state;
     struct registers {};
 };
@@ -102,8 +111,8 @@ static_assert(!entry_contract<of_another_port, small_port> && !entry_contract<pa
 struct unpaged : model<requirement::paging> {
     using paging = void;
 };
-struct running_mode {};
-struct other_mode {};
+using running_mode = x86::paging_4m;
+using other_mode = x86::paging_4k;
 struct paged_otherwise : model<requirement::paging> {
     using paging = other_mode;
 };

@@ -39,7 +39,7 @@ struct stubborn_port : easy_port {
 
 template <class Port = easy_port> fault verdict(sound_plan& p)
 {
-    return fault_of(verify<Port>(p.plan, p.firmware.map, p.memory, p.writes, p.most_plan_pages));
+    return fault_of(verify<Port>(p.plan, word_contract{}, p.firmware.map, p.memory, p.writes, p.most_plan_pages));
 }
 
 } // namespace
@@ -70,7 +70,8 @@ TEST_CASE("a plan that every rule holds for is verified, and nothing is written"
         if (paged)
             p.enter_paged();
         const sparse_memory before = p.memory;
-        const auto verified = verify<easy_port>(p.plan, p.firmware.map, p.memory, p.writes, p.most_plan_pages);
+        const auto verified =
+            verify<easy_port>(p.plan, word_contract{}, p.firmware.map, p.memory, p.writes, p.most_plan_pages);
         REQUIRE(verified);
         CHECK(p.memory == before);
         CHECK(verified->plan().image.data() == p.image.data());
@@ -142,6 +143,13 @@ TEST_CASE("each rule can refuse a plan that all others would let pass", "[plan][
     {
         store(p.memory, sound_plan::frame, std::uint32_t{0x100});
         CHECK(verdict<stubborn_port>(p) == refused(bad_descriptor_table, 0x118)); // asked with this plan and memory
+    }
+    SECTION("11")
+    {
+        store(p.memory, sound_plan::parameters, std::uint32_t{0x100});
+        CHECK(verdict(p) == refused(entry_contract_broken, sound_plan::parameters));
+        store(p.memory, sound_plan::frame, std::uint32_t{0x100}); // what is found is read from memory, too
+        CHECK(verdict(p) == no_fault);
     }
 }
 

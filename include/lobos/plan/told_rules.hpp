@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: GPL-2.0-or-later OR BSD-2-Clause
+#pragma once
+
+/// \file
+/// The part of rule 11 that all entry contracts have in common: the memory map that the next kernel is told. A contract
+/// reads it entry by entry, as its protocol lays it out, and asks here whether the whole is true.
+
+#include <lobos/plan/place_rules.hpp>
+
+namespace lobos::rules {
+
+/// A memory map as the image is told it. `C` is a verifier_context.
+template <class C> class told_map {
+public:
+    explicit told_map(const C& context) : context_{context} {}
+
+    /// The next entry, which was read at `at`. Each lies behind the one before; what is told as usable is usable memory
+    /// of the running kernel's map, and no safe region.
+    /// Faults: entry_contract_broken (at: `at`).
+    result<void> entry(phys_range r, bool usable, phys_addr at)
+    {
+        const bool ordered = next_ && *next_ <= r.first();
+        if (!ordered || (usable && context_.map.first_not(region_kind::usable, r)))
+            return broken(at);
+        next_ = address_after(r);
+        const std::uint64_t safe = safe_bytes(r);
+        if (usable && safe != 0)
+            return broken(at);
+        if (usable)
+            usable_ += bytes(r);
+        else
+            safe_ += safe;
+        return {};
+    }
+
+    /// That was the last one. No byte of a safe region and no usable memory is left out.
+    /// Faults: entry_contract_broken (at: `at`).
+    result<void> end(phys_addr at) const
+    {
+        std::uint64_t safe = 0, usable = 0;
+        for (const safe_region& r : context_.plan.safe)
+            safe += bytes(r.range);
+        for (const region& r : context_.map.regions())
+            if (r.kind == region_kind::usable)
+                usable += bytes(r.range) - safe_bytes(r.range);
+        if (safe != safe_ || usable != usable_)
+            return broken(at);
+        return {};
+    }
+
+private:
+    static std::unexpected<fault> broken(phys_addr at)
+    {
+        return refuse(fault_code::entry_contract_broken, stage::verifying, at);
+    }
+
+    /// Sums are compared modulo 2^64, where all of the address space is 0 bytes.
+    static std::uint64_t bytes(phys_range r) { return r.last().raw() - r.first().raw() + 1; }
+
+    /// How much of `r` is safe regions; they are disjoint and in order, by rule 2.
+    std::uint64_t safe_bytes(phys_range r) const
+    {
+        std::uint64_t sum = 0;
+        for (const safe_region& s : safe_from(context_, r.first())) {
+            const auto common = intersection(s.range, r);
+            if (!common)
+                break;
+            sum += bytes(*common);
+        }
+        return sum;
+    }
+
+    const C& context_;
+    std::optional<phys_addr> next_ = phys_addr{};
+    std::uint64_t usable_ = 0;
+    std::uint64_t safe_ = 0;
+};
+
+} // namespace lobos::rules
