@@ -17,8 +17,7 @@ struct real_mode_scenario : linux_scenario {
     using source = staged_file<sim::memory>;
     using contract_type = x86::linux16_entry<source>;
 
-    explicit real_mode_scenario(std::uint32_t seed, bool maps_first_page = true, bzimage_builder kernel = small_linux())
-        : linux_scenario{seed, kernel}
+    explicit real_mode_scenario(std::uint32_t seed, bool maps_first_page = true) : linux_scenario{seed}
     {
         for (const phys_range r : {linux16::bios_data, extended_data, firmware})
             for (std::uint64_t i = 0; i < r.size().raw(); ++i)

@@ -6,6 +6,24 @@ using namespace lobos;
 using namespace lobos::test;
 using namespace lobos::literals;
 
+namespace {
+
+/// Two pages of parameters: the first lies where it is given, the second goes into the image beside a file, with the
+/// last bytes of the first in front of it.
+struct told_contract : raw_contract {
+    std::size_t parameter_pages() const { return 2; }
+    x86::entry_registers registers(std::span<const phys_addr> pages) const { return {.si = pages[0].raw()}; }
+    template <physical_memory M>
+    result<void> write_parameters(M& memory, const region_map&, std::span<const phys_addr> pages) const
+    {
+        for (std::size_t i = 0; i < 2 * 4096; ++i)
+            store(memory, pages[i / 4096] + byte_count::of(i % 4096), pattern(3 * i));
+        return {};
+    }
+};
+
+} // namespace
+
 TEST_CASE("a page that the image wants is put aside, and given back in the end")
 {
     auto right_behind_the_kernel = linux_scenario::small_linux();
@@ -100,18 +118,6 @@ TEST_CASE("steps for three pages are chained, and all of them are run")
 
 TEST_CASE("a segment can be made of parameters, which are written after the plan")
 {
-    // Two pages of parameters: the first lies where it is given, the second goes into the image beside a file, with
-    // the last bytes of the first in front of it.
-    struct told_contract : raw_contract {
-        std::size_t parameter_pages() const { return 2; }
-        x86::entry_registers registers(std::span<const phys_addr> pages) const { return {.si = pages[0].raw()}; }
-        result<void> write_parameters(sim::memory& memory, const region_map&, std::span<const phys_addr> pages) const
-        {
-            for (std::size_t i = 0; i < 2 * 4096; ++i)
-                store(memory, pages[i / 4096] + byte_count::of(i % 4096), pattern(3 * i));
-            return {};
-        }
-    };
     sim::x86_kernel machine{8_MiB, GENERATE(0u, 1u, 2u)};
     const auto file = machine.stage(bytes(0x2000));
     told_contract contract{};
@@ -137,15 +143,21 @@ TEST_CASE("a segment can be made of parameters, which are written after the plan
         CHECK(load<std::byte>(machine.memory(), phys_addr::at(std::get<sim::entry_state>(outcome).esi)) == pattern(0));
     }
     CHECK(machine.pages_taken() == pages);
+}
 
-    SECTION("and no further than they go")
-    {
-        contract.parts[1].file_offset = 0xff9_bytes;
-        const auto refused = prepare(machine, contract);
-        REQUIRE_FALSE(refused);
-        CHECK(refused.error().code == fault_code::source_size_mismatch);
-        CHECK(machine.pages_taken() == pages);
-    }
+TEST_CASE("a segment is made of no more parameters than there are")
+{
+    sim::x86_kernel machine{8_MiB};
+    const auto file = machine.stage(bytes(0x1000));
+    const phys_addr at = phys_addr::at(0x20'2000);
+    told_contract contract{};
+    contract.parts = {{.destination = phys_range::of(phys_addr::at(0x20'0000), 4_KiB), .file = file.extents},
+        {.destination = phys_range::of(at, 4_KiB), .what = content::parameters, .file_offset = 0x1001_bytes}};
+    const std::size_t pages = machine.pages_taken();
+    const auto refused = prepare(machine, contract);
+    REQUIRE_FALSE(refused);
+    CHECK(refused.error() == fault{fault_code::source_size_mismatch, stage::planning, at.raw()});
+    CHECK(machine.pages_taken() == pages);
 }
 
 TEST_CASE("the trail is mapped, wherever its log lies")

@@ -44,7 +44,7 @@ TEST_CASE("a Linux is entered in real mode, with every byte in place and the BIO
     auto staged = prepare(s.machine, contract);
     REQUIRE(staged);
     const exec_plan plan = staged->plan();
-    const snapshot before{s.machine.memory(), s.ram};
+    snapshot before{s.machine.memory(), s.ram};
     const auto outcome = run(*staged);
     REQUIRE(std::holds_alternative<sim::entry_state>(outcome));
     const auto& state = std::get<sim::entry_state>(outcome);
