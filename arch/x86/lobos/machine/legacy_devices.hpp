@@ -25,20 +25,26 @@ inline constexpr std::uint8_t first_vector = 0x08;  // IRQ 0 to 7
 inline constexpr std::uint8_t second_vector = 0x70; // IRQ 8 to 15
 } // namespace interrupt_controller
 
+/// The machine's I/O ports; a test has others.
+struct io_ports {
+    static void out(std::uint16_t port, std::uint8_t value) { out_byte(port, value); }
+    static std::uint8_t in(std::uint16_t port) { return in_byte(port); }
+};
+
 /// For a kernel to take before it touches them, which knows best what its BIOS wants.
-inline interrupt_masks read_interrupt_masks()
+template <class Ports = io_ports> interrupt_masks read_interrupt_masks(Ports ports = {})
 {
-    return {in_byte(interrupt_controller::first_data), in_byte(interrupt_controller::second_data)};
+    return {ports.in(interrupt_controller::first_data), ports.in(interrupt_controller::second_data)};
 }
 
 /// Both controllers as a BIOS initialises them: its vectors, nothing in service, a normal end of interrupt; and `masks`.
-inline void restore_interrupt_controllers(interrupt_masks masks = {})
+template <class Ports = io_ports> void restore_interrupt_controllers(interrupt_masks masks = {}, Ports ports = {})
 {
     using namespace interrupt_controller;
     constexpr std::uint8_t nothing = 0xff;
-    const auto put = [](std::uint16_t port, std::uint8_t value) {
-        out_byte(port, value);
-        out_byte(0x80, 0); // old controllers want a moment, as long as a bus cycle
+    const auto put = [&](std::uint16_t port, std::uint8_t value) {
+        ports.out(port, value);
+        ports.out(0x80, 0); // old controllers want a moment, as long as a bus cycle
     };
     put(first_data, nothing);
     put(second_data, nothing);
@@ -55,18 +61,18 @@ inline void restore_interrupt_controllers(interrupt_masks masks = {})
 }
 
 /// The interval timer's channel 0 at 18.2 Hz, by which the BIOS counts its time of day [intel/8254].
-inline void restore_interval_timer()
+template <class Ports = io_ports> void restore_interval_timer(Ports ports = {})
 {
-    out_byte(0x43, 0x36); // both bytes, square wave, binary
-    out_byte(0x40, 0);    // 65536
-    out_byte(0x40, 0);
+    ports.out(0x43, 0x36); // both bytes, square wave, binary
+    ports.out(0x40, 0);   // 65536
+    ports.out(0x40, 0);
 }
 
 /// All of it.
-inline void restore_bios_devices(interrupt_masks masks = {})
+template <class Ports = io_ports> void restore_bios_devices(interrupt_masks masks = {}, Ports ports = {})
 {
-    restore_interrupt_controllers(masks);
-    restore_interval_timer();
+    restore_interrupt_controllers(masks, ports);
+    restore_interval_timer(ports);
 }
 
 } // namespace lobos::machine
