@@ -269,8 +269,8 @@ extern "C" [[noreturn]] void kernel_main(std::uint32_t magic, std::uint32_t info
     }
     boot_options = parse(this_machine.command_line);
     find_log();
-    out.say(
-        text_line{"reference kernel, generation "}.add_decimal(boot_options.generation)
+    out.say(text_line{"reference kernel, generation "}
+            .add_decimal(boot_options.generation)
             .add(", ")
             .add(to_string(x86::mode_of_traits<glue::port::paging>())));
     out.say(text_line{"memory: "}

@@ -13,8 +13,8 @@
 namespace kernel {
 
 struct options {
-    std::string_view exec;   ///< names with commas between them
-    std::string_view initrd; ///< empty: none
+    std::string_view exec;           ///< names with commas between them
+    std::string_view initrd;         ///< empty: none
     std::string_view entry = "auto"; ///< how a Linux is entered: by its 32-bit entry, or `real`
     std::uint32_t chain = 0;
     std::uint32_t generation = 0;

@@ -34,8 +34,8 @@ struct real_mode_scenario : linux_scenario {
 
     result<linux16_image> load(std::string_view command_line = "console=ttyS0 x=\"a b\"")
     {
-        return load_linux16(kernel, initrd_file.source(machine.memory()), {.command_line = command_line},
-            machine.memory_map());
+        return load_linux16(
+            kernel, initrd_file.source(machine.memory()), {.command_line = command_line}, machine.memory_map());
     }
 
     source kernel = kernel_file.source(machine.memory());

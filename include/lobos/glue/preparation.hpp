@@ -84,8 +84,8 @@ private:
         using sum = staged::sum_value;
         const std::size_t bytes = (segments + runs) * sizeof(planner_run) + runs * sizeof(overlay_step) +
             segments * sizeof(segment) + 2 * runs * sizeof(extent) + safe * sizeof(safe_region) +
-            max_parameter_pages * sizeof(extent) +
-            (regions + 2 * safe + 1) * sizeof(region) + 2 * segments * sizeof(sum);
+            max_parameter_pages * sizeof(extent) + (regions + 2 * safe + 1) * sizeof(region) +
+            2 * segments * sizeof(sum);
         if (const auto borrowed = out_.workspace_.borrow(bytes); !borrowed)
             return borrowed;
         runs_ = out_.workspace_.template carve<planner_run>(segments + runs);
@@ -320,8 +320,8 @@ private:
         const auto program = make_program();
         if (!program)
             return std::unexpected{program.error()};
-        return port::template write_machinery<Contract>(memory, plan_, way_, aliases_, out_.facts_,
-            glue_.processor().code(), contract_.registers(pages), *program);
+        return port::template write_machinery<Contract>(
+            memory, plan_, way_, aliases_, out_.facts_, glue_.processor().code(), contract_.registers(pages), *program);
     }
 
     /// The memory map of the next kernel: the running one's, with the safe regions in it.

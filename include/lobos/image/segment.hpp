@@ -15,13 +15,13 @@ namespace lobos {
 
 /// What the bytes of a segment have to be.
 enum class content : std::uint8_t {
-    copy,    ///< the bytes of the file
-    zero,    ///< zeros
-    scratch, ///< anything: the image will write here before it reads (room to decompress into)
-    kept,    ///< what they are now: a file that the new kernel finds where it lies
+    copy,       ///< the bytes of the file
+    zero,       ///< zeros
+    scratch,    ///< anything: the image will write here before it reads (room to decompress into)
+    kept,       ///< what they are now: a file that the new kernel finds where it lies
     parameters, ///< a copy of the pages of parameters that an entry contract writes, from `file_offset` on
-    padding, ///< a permission that lies over other segments: the image leaves these bytes alone, so safe regions may
-             ///< lie here, and whatever of a `copy` or `zero` falls on one is skipped [lobos/2000 fig. 2]
+    padding,    ///< a permission that lies over other segments: the image leaves these bytes alone, so safe regions may
+                ///< lie here, and whatever of a `copy` or `zero` falls on one is skipped [lobos/2000 fig. 2]
 };
 
 /// Which part of the image a segment is, for people and for the report.
@@ -32,7 +32,7 @@ struct segment {
     content what = content::copy;
     segment_role role = segment_role::kernel;
     std::span<const extent> file = {}; ///< for `copy`: the extents of the whole file, zeros among them if it has holes
-    byte_count file_offset = {};       ///< for `copy`: where in the file the segment begins; for `parameters`, in the pages
+    byte_count file_offset = {}; ///< for `copy`: where in the file the segment begins; for `parameters`, in the pages
 
     /// True when these bytes are the image's alone: usable memory, or declared padding.
     constexpr bool occupies() const { return what != content::padding; }

@@ -4,8 +4,9 @@
 /// \file
 /// A simulated x86 in 16-bit code: from protected mode to real mode. It knows the few instructions that such code is
 /// made of, decodes them from memory as the manual has them [intel/vol2 §2.1, appendix A], and stops at the first far
-/// return in real mode, which is where an image begins. A segment register keeps limit and rights in real mode, whatever
-/// it is loaded with [intel/vol3 §9.9.2, §20.1.1]: what was not prepared in protected mode shows. Paging is off.
+/// return in real mode, which is where an image begins. A segment register keeps limit and rights in real mode,
+/// whatever it is loaded with [intel/vol3 §9.9.2, §20.1.1]: what was not prepared in protected mode shows. Paging is
+/// off.
 
 #include <array>
 #include <bit>

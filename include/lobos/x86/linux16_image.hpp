@@ -28,8 +28,8 @@ inline constexpr phys_range bios_data = phys_range::of(phys_addr::at(0), page_si
 } // namespace linux16
 
 struct linux16_image {
-    /// Kernel, initrd, the BIOS's page, and the real-mode segment but for two pages that are in no segment, because they
-    /// are made and not loaded: `setup_page` and `command_line_page`. The entry contract has these.
+    /// Kernel, initrd, the BIOS's page, and the real-mode segment but for two pages that are in no segment, because
+    /// they are made and not loaded: `setup_page` and `command_line_page`. The entry contract has these.
     linux_image base;
     phys_addr real_mode;   ///< where the real-mode segment begins, in whole pages
     byte_count setup_size; ///< of the real-mode part of the file

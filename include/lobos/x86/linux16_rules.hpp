@@ -85,7 +85,7 @@ private:
             bool holds;
         } fields[] = {
             {setup_header::boot_flag, field<std::uint16_t>(setup_header::boot_flag) == 0xaa55},
-            {linux16::entry_offset, field<std::uint8_t>(linux16::entry_offset) == 0xeb}, // a short jump
+            {linux16::entry_offset, field<std::uint8_t>(linux16::entry_offset) == 0xeb},       // a short jump
             {setup_header::header, field<std::uint32_t>(setup_header::header) == 0x5372'6448}, // "HdrS"
             {setup_header::version, field<std::uint16_t>(setup_header::version) >= 0x202},
             {setup_header::type_of_loader, field<std::uint8_t>(setup_header::type_of_loader) != 0},
@@ -145,7 +145,8 @@ private:
         return {};
     }
 
-    /// Nothing is written to, or taken as safe, in the BIOS's first page and from its extended data area on up to 1 MiB.
+    /// Nothing is written to, or taken as safe, in the BIOS's first page and from its extended data area on up to 1
+    /// MiB.
     result<void> bios_is_left_alone() const
     {
         constexpr phys_addr word_of_extended_data = phys_addr::at(0x40e); // its segment
@@ -154,12 +155,10 @@ private:
         const phys_range firmwares[] = {linux16::bios_data,
             phys_range::between(phys_addr::at(has_one ? extended : 0xa'0000), phys_addr::at(0xf'ffff))};
         for (const phys_range r : firmwares) {
-            const bool written = std::ranges::any_of(c_.plan.image, [&](const segment& s) {
-                return s.occupies() && s.what != content::kept && s.destination.overlaps(r);
-            });
-            const bool safe = std::ranges::any_of(c_.plan.safe, [&](const safe_region& s) {
-                return s.role != safe_role::log && s.range.overlaps(r);
-            });
+            const bool written = std::ranges::any_of(c_.plan.image,
+                [&](const segment& s) { return s.occupies() && s.what != content::kept && s.destination.overlaps(r); });
+            const bool safe = std::ranges::any_of(
+                c_.plan.safe, [&](const safe_region& s) { return s.role != safe_role::log && s.range.overlaps(r); });
             if (const auto held = agrees(!written && !safe, r.first()); !held)
                 return held;
         }

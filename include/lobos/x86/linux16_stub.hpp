@@ -3,12 +3,13 @@
 
 /// \file
 /// The last steps to real mode, in the first bytes of the real-mode segment: a boot sector's own code, which only says
-/// that there is no boot loader. Entered at offset 0 with CS of 64 KB over the segment, in 16-bit protected mode, paging
-/// off, interrupts off; ax is the segment's number as real mode has it, and all else that the kernel gets is 0.
+/// that there is no boot loader. Entered at offset 0 with CS of 64 KB over the segment, in 16-bit protected mode,
+/// paging off, interrupts off; ax is the segment's number as real mode has it, and all else that the kernel gets is 0.
 ///
 /// It goes by the manual's list [intel/vol3 §9.9.2]: every segment register takes limit and rights that fit real mode,
-/// then the vectors at address 0, CR0.PE, a far jump, and the segment registers anew. Then the kernel's setup code, with
-/// what it wants to find [linux/boot.rst "Running the Kernel"]: all segment registers alike, sp at the end of the heap.
+/// then the vectors at address 0, CR0.PE, a far jump, and the segment registers anew. Then the kernel's setup code,
+/// with what it wants to find [linux/boot.rst "Running the Kernel"]: all segment registers alike, sp at the end of the
+/// heap.
 ///
 /// Up to `lidtl` an exception finds the overlay's guard and an NMI returns; from `movl %edx, %cr0` on both are the
 /// BIOS's. Between these two the vectors are of one mode and the processor in the other, which no order avoids.

@@ -31,8 +31,8 @@ TEST_CASE("the contract's segments are all of the real-mode segment", "[x86][lin
     CHECK(registers.real_base == 0x8'f000);
 }
 
-TEST_CASE("a Linux is entered in real mode, with every byte in place and the BIOS's memory as it was",
-    "[x86][linux16_entry]")
+TEST_CASE(
+    "a Linux is entered in real mode, with every byte in place and the BIOS's memory as it was", "[x86][linux16_entry]")
 {
     const std::uint32_t seed = GENERATE_COPY(range(0u, effort(6u, 32u)));
     CAPTURE(seed);

@@ -47,10 +47,7 @@ struct entering {
         FAIL("no source for byte " << offset);
         return {};
     }
-    template <class T> T get(std::uint64_t offset)
-    {
-        return lobos::load<T>(s.machine.memory(), source(offset));
-    }
+    template <class T> T get(std::uint64_t offset) { return lobos::load<T>(s.machine.memory(), source(offset)); }
     template <class T> void put(std::uint64_t offset, T value) { store(s.machine.memory(), source(offset), value); }
 
     /// The answer when `value` stands at `offset`, which it does not afterwards.
@@ -141,7 +138,7 @@ TEST_CASE("the command line ends in the segment, and where the kernel expects it
     const auto line = static_cast<std::uint32_t>(e.image->command_line_at().raw());
     CHECK(e.with(0xe000, std::uint8_t{0}) == no_fault); // an empty one
     CHECK(e.with(0x228, line + 5) == no_fault);
-    CHECK(e.with(0x228, line - 1) == e.broken(0x228)); // in the heap
+    CHECK(e.with(0x228, line - 1) == e.broken(0x228));      // in the heap
     CHECK(e.with(0x228, line + 0x1000) == e.broken(0x228)); // never loaded
     CHECK(e.with(0x228, line + 0x2000) == e.broken(0x228));
     CHECK(e.with(0x228, std::uint32_t{0}) == e.broken(0x228));

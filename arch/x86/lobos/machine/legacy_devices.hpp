@@ -37,7 +37,8 @@ template <class Ports = io_ports> interrupt_masks read_interrupt_masks(Ports por
     return {ports.in(interrupt_controller::first_data), ports.in(interrupt_controller::second_data)};
 }
 
-/// Both controllers as a BIOS initialises them: its vectors, nothing in service, a normal end of interrupt; and `masks`.
+/// Both controllers as a BIOS initialises them: its vectors, nothing in service, a normal end of interrupt; and
+/// `masks`.
 template <class Ports = io_ports> void restore_interrupt_controllers(interrupt_masks masks = {}, Ports ports = {})
 {
     using namespace interrupt_controller;
@@ -48,13 +49,13 @@ template <class Ports = io_ports> void restore_interrupt_controllers(interrupt_m
     };
     put(first_data, nothing);
     put(second_data, nothing);
-    put(first_command, 0x11);       // ICW1: edges, cascaded, ICW4 follows
+    put(first_command, 0x11); // ICW1: edges, cascaded, ICW4 follows
     put(second_command, 0x11);
-    put(first_data, first_vector);  // ICW2
+    put(first_data, first_vector); // ICW2
     put(second_data, second_vector);
-    put(first_data, 0x04);          // ICW3: the second is at IRQ 2
+    put(first_data, 0x04); // ICW3: the second is at IRQ 2
     put(second_data, 0x02);
-    put(first_data, 0x01);          // ICW4: 8086
+    put(first_data, 0x01); // ICW4: 8086
     put(second_data, 0x01);
     put(first_data, masks.first);
     put(second_data, masks.second);
@@ -64,7 +65,7 @@ template <class Ports = io_ports> void restore_interrupt_controllers(interrupt_m
 template <class Ports = io_ports> void restore_interval_timer(Ports ports = {})
 {
     ports.out(0x43, 0x36); // both bytes, square wave, binary
-    ports.out(0x40, 0);   // 65536
+    ports.out(0x40, 0);    // 65536
     ports.out(0x40, 0);
 }
 
