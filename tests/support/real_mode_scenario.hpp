@@ -21,7 +21,8 @@ struct real_mode_scenario : linux_scenario {
     {
         for (const phys_range r : {linux16::bios_data, extended_data, firmware})
             for (std::uint64_t i = 0; i < r.size().raw(); ++i)
-                store(machine.memory(), r.first() + byte_count::of(i), pattern(r.first().raw() + 5 * i));
+                store(machine.memory(), r.first() + byte_count::of(i),
+                    pattern(static_cast<std::size_t>(r.first().raw() + 5 * i)));
         store(machine.memory(), phys_addr::at(0x40e), std::uint16_t{0x9fc0});
         const auto add = [&](phys_range r) {
             if (!machine.map().add(r, region_kind::reserved))
