@@ -20,7 +20,7 @@ inline lobos::text_line exec_linux_real(const exec_request& request)
         if (!image)
             return in_words(image.error());
         // This kernel never took an interrupt, so the masks are still the BIOS's own.
-        machine::restore_bios_devices(machine::read_interrupt_masks());
+        lobos::machine::restore_bios_devices(lobos::machine::read_interrupt_masks());
         return go(request, x86::linux16_entry{kernel, *image});
     };
     if (request.asked.initrd.empty())
