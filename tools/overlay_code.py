@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later OR BSD-2-Clause
 """What a debugger wants of a kernel's ELF file to follow a kernel exec: where interrupts go off, and the overlay.
 
-The overlay is found again wherever it was copied to: by its bytes, and at the same place in a page. Works for any
-reference kernel, 32-bit or 64-bit; what this takes of it are the names of the section and of the copy loop.
+The overlay is pieces of code that lie in one page, where each exec has them differently: they are found by their bytes.
+Works for any reference kernel, 32-bit or 64-bit; what this takes of it are the names of the pieces.
 """
 
-import bisect
 import re
 import subprocess
 from dataclasses import dataclass
@@ -16,8 +15,8 @@ import debugged
 import gdbstub
 from counted import Count
 
-SECTION = "lobos_overlay"
-COPY = re.compile(r"^lobos_\w*copy$")
+PIECE = re.compile(r"lobos_x86_(\w+)")
+COPIES = {"copy": (), "copy_32": ("-M", "i386")}  # the copy loops, and how objdump is to read them
 PAGE = 4096
 AROUND_THE_LINE = 200  # instructions from interrupts-off until the kernel's own code is left, at most
 
@@ -35,63 +34,46 @@ def word_size(kernel: Path) -> int:
         return {1: 4, 2: 8}.get(file.read(5)[-1], 0)
 
 
-def section(kernel: Path, name: str) -> tuple[int, bytes]:
-    """Its address and its bytes."""
-    lines = output_of("objdump", "-s", "-j", name, str(kernel)).splitlines()
-    rows = [re.match(r" ([0-9a-f]+) ((?:[0-9a-f]{2,8} ){1,4})", line) for line in lines]
-    rows = [row for row in rows if row]
-    if not rows:
-        raise boot.BootError(f"{kernel}: no section {name}")
-    return int(rows[0][1], 16), b"".join(bytes.fromhex(row[2]) for row in rows)
-
-
 @dataclass(frozen=True)
-class Code:
-    """The overlay as it lies in the kernel's file; everything below is an offset in it."""
+class Piece:
+    """One piece of the overlay, as it lies in the kernel's file."""
 
+    name: str
     bytes: bytes
-    starts: tuple[int, ...]  # of the functions, ascending
-    names: tuple[str, ...]
-    strings: dict[int, int]  # repeated string instructions, and their lengths
-
-    @classmethod
-    def of(cls, kernel: Path) -> "Code":
-        address, data = section(kernel, SECTION)
-        symbols = [line.split() for line in output_of("nm", "-n", "--defined-only", str(kernel)).splitlines()]
-        functions = {int(value, 16) - address: name for value, kind, name in symbols
-                     if kind in "TtWw" and address <= int(value, 16) < address + len(data)
-                     and not name.startswith("__st")}
-        starts = tuple(sorted(functions))
-        strings = {}
-        for at, text, _ in instructions(kernel, SECTION):
-            if re.match(r"rep(z|nz|e|ne)? ", text[1]):
-                strings[at - address] = text[0]
-        return cls(data, starts, tuple(functions[start] for start in starts), strings)
-
-    def name_at(self, offset: int) -> str:
-        """The function that an instruction belongs to."""
-        return self.names[max(bisect.bisect_right(self.starts, offset) - 1, 0)]
+    strings: dict[int, int]  # repeated string instructions: where in it, and their lengths
 
     @property
-    def copy(self) -> str:
-        names = [name for name in self.names if COPY.match(name)]
-        if len(names) != 1:
-            raise boot.BootError(f"{len(names)} functions of the overlay look like the copy loop")
-        return names[0]
-
-    def start_of(self, name: str) -> int:
-        return self.starts[self.names.index(name)]
+    def is_copy(self) -> bool:
+        return self.name in COPIES
 
 
-def instructions(kernel: Path, of: str):
-    """(address, (length, text), function) of a section's instructions, as objdump reads them."""
-    lines = output_of("objdump", "-d", "-w", "-j", of, str(kernel)).splitlines()
-    function = ""
-    for line in lines:
-        if name := re.match(r"[0-9a-f]+ <(.+)>:", line):
-            function = name[1]
-        elif found := re.match(r" *([0-9a-f]+):\t((?:[0-9a-f]{2} )+) *\t(.+)", line):
-            yield int(found[1], 16), (len(found[2].split()), found[3]), function
+def pieces(kernel: Path) -> list[Piece]:
+    symbols, sizes = {}, {}
+    for line in output_of("nm", "-S", "--defined-only", str(kernel)).splitlines():
+        value, *size, kind, name = line.split()
+        if kind in "TtWw" and (match := PIECE.fullmatch(name)):
+            symbols[match[1]] = int(value, 16)
+            sizes[match[1]] = int(size[0], 16) if size else 0
+    result = []
+    for name, first in symbols.items():
+        end = symbols.get(f"{name}_end", first + sizes[name])
+        if name.endswith("_end") or end == first:
+            continue
+        listing = list(instructions(kernel, "--start-address", f"{first:#x}", "--stop-address", f"{end:#x}",
+                                    *COPIES.get(name, ())))
+        strings = {at - first: len(code) for at, code, text in listing
+                   if name in COPIES and re.match(r"rep(z|nz|e|ne)? ", text)}
+        result.append(Piece(name, b"".join(code for _, code, _ in listing), strings))
+    if not any(piece.is_copy for piece in result):
+        raise boot.BootError(f"{kernel}: the overlay has no copy loop")
+    return result
+
+
+def instructions(kernel: Path, *which: str):
+    """(address, bytes, text) of the instructions, as objdump reads them."""
+    for line in output_of("objdump", "-d", "-w", *which, str(kernel)).splitlines():
+        if found := re.match(r" *([0-9a-f]+):\t((?:[0-9a-f]{2} )+) *\t(.+)", line):
+            yield int(found[1], 16), bytes.fromhex(found[2]), found[3]
 
 
 @dataclass(frozen=True)
@@ -104,23 +86,22 @@ class Text:
 
     @classmethod
     def of(cls, kernel: Path) -> "Text":
-        listing = list(instructions(kernel, ".text"))
+        listing = list(instructions(kernel, "-j", ".text"))
         if not listing:
             raise boot.BootError(f"{kernel}: no code")
-        first, (at, (length, _), _) = listing[0][0], listing[-1]
-        return cls(first, at + length - first, tuple(at for at, (_, text), _ in listing if text.strip() == "cli"))
+        first, (last, code, _) = listing[0][0], listing[-1]
+        return cls(first, last + len(code) - first, tuple(at for at, _, text in listing if text.strip() == "cli"))
 
     def __contains__(self, address: int) -> bool:
         return 0 <= address - self.first < self.size
 
 
-def part_of(function: str) -> str:
+def part_of(piece: str) -> str:
     """
-    >>> part_of("lobos_x86_arrive"), part_of("lobos_x86_leave_unpaged"), part_of("lobos_x86_64_leave_paged")
+    >>> part_of("arrive"), part_of("leave_flat"), part_of("leave_long")
     ('arrive', 'leave', 'leave')
     """
-    name = re.sub(r"^lobos_x86_(64_)?", "", function)
-    return "leave" if name.startswith("leave") else name
+    return "leave" if piece.startswith("leave") else piece
 
 
 class Exec:
@@ -130,26 +111,26 @@ class Exec:
         self.session = session
         self.stub = session.stub
         self.text = Text.of(kernel)
-        self.code = Code.of(kernel)
-        self.bases: list[int] = []
+        self.pieces = pieces(kernel)
+        self._pages: dict[int, list[tuple[int, Piece]]] = {}
 
-    def offset(self, pc: int) -> int | None:
-        """Where in the overlay this is, in whichever mapping; None: it is not there."""
-        for base in self.bases:
-            if 0 <= pc - base < len(self.code.bytes):
-                return pc - base
-        for start in self.code.starts:  # not in a mapping that is known: a new one is entered at a function
-            base = pc - start
-            if self.bases and (base - self.bases[0]) % PAGE:
-                continue
-            try:
-                there = self.stub.read(base, len(self.code.bytes))
-            except gdbstub.StubError:
-                continue
-            if there == self.code.bytes:
-                self.bases.append(base)
-                return start
+    def where(self, pc: int) -> tuple[Piece, int] | None:
+        """The piece that this lies in, and the address at which that begins; None: it is not in the overlay."""
+        page = pc & -PAGE
+        for first, piece in self._pages.get(page) or self._look(page):
+            if 0 <= pc - first < len(piece.bytes):
+                return piece, first
         return None
+
+    def _look(self, page: int) -> list[tuple[int, Piece]]:
+        try:
+            there = self.stub.read(page, PAGE)
+        except gdbstub.StubError:
+            return []
+        found = [(page + at, piece) for piece in self.pieces if (at := there.find(piece.bytes)) >= 0]
+        if any(piece.is_copy for _, piece in found):  # or it is some other page, which may yet become the overlay's
+            self._pages[page] = found
+        return found
 
     def to_the_line(self, timeout: float) -> int:
         """Runs to the interrupts-off from which there is no way back, and on to the overlay. Returns the machine's
@@ -161,33 +142,29 @@ class Exec:
                 self.stub.step()
                 pc = self.stub.pc
                 if pc not in self.text:
-                    if self.offset(pc) is not None:
+                    if self.where(pc):
                         return counter
                     break
 
     def count(self, result: Count, timeout: float) -> None:
         begin = self.to_the_line(timeout)
         result.add("commit", self.session.instructions() - begin)
-        while (offset := self.offset(pc := self.stub.pc)) is not None:
-            name = self.code.name_at(offset)
-            if name == self.code.copy:
-                self.copy(result, pc - offset, timeout)
-                continue
-            self.stub.step()
-            if self.stub.pc == pc and offset in self.code.strings:
-                result.iterations += 1
+        while found := self.where(pc := self.stub.pc):
+            piece, first = found
+            if piece.is_copy:
+                self.copy(result, piece, first, timeout)
             else:
-                result.add(part_of(name), 1)
+                self.stub.step()
+                result.add(part_of(piece.name), 1)
         result.total = self.session.instructions() - begin
         result.facts["entry"] = pc
 
-    def copy(self, result: Count, base: int, timeout: float) -> None:
+    def copy(self, result: Count, piece: Piece, first: int, timeout: float) -> None:
         """The copy loop, from its first instruction until it returns; stops only at string instructions."""
         begin = self.session.instructions()
         size = 8 if self.stub.mode() == "long" else 4
         back = int.from_bytes(self.stub.read(self.stub.general("sp"), size), "little")
-        strings = {base + offset: length for offset, length in self.code.strings.items()
-                   if self.code.name_at(offset) == self.code.copy}
+        strings = {first + offset: length for offset, length in piece.strings.items()}
         iterations = 0
         with self.stub.breakpoints(back, *strings):
             while (pc := self.stub.pc) != back:

@@ -9,6 +9,7 @@
 #include "clock.hpp"
 #include "exec.hpp"
 #include "exec_linux.hpp"
+#include "exec_linux_real.hpp"
 #include "exec_multiboot.hpp"
 #include "exec_paged.hpp"
 #include "features.hpp"
@@ -44,6 +45,7 @@ struct way {
 constexpr way ways[] = {
     {"linux32", is_bzimage<image_bytes>, exec_linux32},
     {"linux64", is_bzimage<image_bytes>, exec_linux64},
+    {"real", is_bzimage<image_bytes>, exec_linux_real},
     {"paged", is_elf<image_bytes>, exec_paged},
     {"linux32", is_elf_of<elf32_class>, exec_vmlinux32},
     {"linux64", is_elf_of<elf64_class>, exec_vmlinux64},

@@ -31,10 +31,6 @@ struct entry_registers {
     std::uint32_t real_base = 0; ///< for `real_16`: of its 64 KB segment
 };
 
-/// Selectors of the boot protocol's tables beside __BOOT_CS and __BOOT_DS: what `real_16` has.
-inline constexpr std::uint16_t real_code_selector = 0x20;
-inline constexpr std::uint16_t real_data_selector = 0x28;
-
 /// Where the running kernel has the pages of the switch.
 struct departure_aliases {
     virt_addr code, frame, stack;
