@@ -23,12 +23,15 @@ template <class Class> bytes with_notes(const bytes& notes, unsigned alignment =
     return append_notes(kernel, 0x400, notes);
 }
 
-/// What is found of Xen's type 18, as offset and size.
-std::pair<std::uint64_t, std::uint32_t> found(const bytes& file)
+/// Offset and size of a descriptor.
+using place = std::pair<std::uint64_t, std::uint32_t>;
+
+/// What is found of Xen's type 18.
+place found(const bytes& file)
 {
     const auto note = find_elf_note(scattered_file{file}, "Xen", 18);
     CHECK(fault_of(note) == no_fault);
-    return note && *note ? std::pair{(*note)->descriptor, (*note)->size} : std::pair<std::uint64_t, std::uint32_t>{};
+    return note && *note ? place{(*note)->descriptor, (*note)->size} : place{};
 }
 fault refused(const bytes& file)
 {
@@ -48,13 +51,13 @@ TEMPLATE_TEST_CASE("a note is found among others", "", elf32, elf64)
     const std::size_t at = notes.size();
     put_note(notes, "Xen", 18, bytes(4));
     put_note(notes, "Xen", 18, bytes(8)); // the first one counts
-    CHECK(found(with_notes<TestType>(notes)) == std::pair{0x400 + at + 16, 4u});
-    CHECK(found(with_notes<TestType>({})) == std::pair{std::uint64_t{0}, 0u});
+    CHECK(found(with_notes<TestType>(notes)) == place{0x400 + at + 16, 4});
+    CHECK(found(with_notes<TestType>({})) == place{});
     notes.resize(at);
-    CHECK(found(with_notes<TestType>(notes)) == std::pair{std::uint64_t{0}, 0u});
+    CHECK(found(with_notes<TestType>(notes)) == place{});
     auto none = small_kernel<TestType>();
     none.parts[1].p_type = PT_NULL;
-    CHECK(found(none.build()) == std::pair{std::uint64_t{0}, 0u});
+    CHECK(found(none.build()) == place{});
 }
 
 TEMPLATE_TEST_CASE("names and descriptors are padded to the alignment of their program header", "", elf32, elf64)
@@ -65,7 +68,7 @@ TEMPLATE_TEST_CASE("names and descriptors are padded to the alignment of their p
         put_note(notes, "Linux", 1, bytes(5), used);
         const std::size_t at = notes.size();
         put_note(notes, "Xen", 18, bytes(8), used);
-        CHECK(found(with_notes<TestType>(notes, alignment)) == std::pair{0x400 + at + 16, 8u});
+        CHECK(found(with_notes<TestType>(notes, alignment)) == place{0x400 + at + 16, 8});
     }
 }
 
@@ -74,7 +77,7 @@ TEMPLATE_TEST_CASE("a last descriptor needs no padding behind it", "", elf32, el
     bytes notes;
     put_note(notes, "Xen", 18, bytes(5));
     notes.resize(16 + 5);
-    CHECK(found(with_notes<TestType>(notes)) == std::pair{std::uint64_t{0x410}, 5u});
+    CHECK(found(with_notes<TestType>(notes)) == place{0x410, 5});
 }
 
 TEMPLATE_TEST_CASE("notes are believed in nothing", "", elf32, elf64)
