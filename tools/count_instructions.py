@@ -99,9 +99,9 @@ def fit_words(counts: Sequence[Count]) -> str:
 COPY = """\
 The copy itself is what moves the bytes of a step whose destination, source and size are in their registers: six
 instructions, two of them string instructions, and their iterations. The copy loop is all around that: fetching the step,
-telling a fill from a copy and upwards from downwards, the trail, the next step, the chain of pages. A large step that
-moves up over itself has six instructions for each of its pieces, and eight more around them; a small one goes by pairs of
-words, and these instructions count to the loop."""
+telling a fill from a copy, finding out from which end to copy, the trail, the next step, the chain of pages. A large
+step that moves up over itself has six instructions for each of its pieces, and eight more around them; a small one goes
+by pairs of words, and these instructions count to the loop."""
 
 SELF_FILE = "/boot/itself"  # among the files; an Exec with a chain has it under boot.SELF_NAME
 
