@@ -101,7 +101,9 @@ private:
 
     result<phys_addr> take(safe_role role)
     {
-        return out_.pages_.take(role, contract_.segments(), port::machinery_reach(way_));
+        const phys_range reach = port::machinery_reach(way_);
+        return out_.pages_.take(role, contract_.segments(),
+            role == safe_role::parameters ? parameter_reach(contract_, reach) : reach);
     }
 
     /// What can lie in place already.
@@ -230,10 +232,8 @@ private:
                 identity(phys_range::of(*options_.trail, byte_count::of(sizeof(breadcrumb))));
             if (ok)
                 ok = port::map_for_copy(way_, plan_, put);
-            if (!port::has_entry_tables(way_))
-                for (const virtual_segment& v : contract_.virtual_layout())
-                    if (ok)
-                        ok = put_virtual<paging>(v, put);
+            if (ok && !port::has_entry_tables(way_))
+                ok = put_image<paging>(put);
             return ok;
         };
         const auto tables = clone_page_tables<paging>(
@@ -258,9 +258,8 @@ private:
             result<void> ok = port::template map_for_entry<entry>(way_, plan_, put);
             if (ok && options_.trail)
                 ok = put_identity<entry>(phys_range::of(*options_.trail, byte_count::of(sizeof(breadcrumb))), put);
-            for (const virtual_segment& v : contract_.virtual_layout())
-                if (ok)
-                    ok = put_virtual<entry>(v, put);
+            if (ok)
+                ok = put_image<entry>(put);
             return ok;
         };
         const auto tables = clone_page_tables<entry>(
@@ -271,6 +270,20 @@ private:
         plan_.entry_root = tables->root;
         plan_.table_pages += tables->tables;
         return {};
+    }
+
+    /// What an image finds in the tables of mode `T` that it is entered on.
+    template <class T, class Put> result<void> put_image(Put& put) const
+    {
+        result<void> ok;
+        for (const virtual_segment& v : contract_.virtual_layout())
+            if (ok)
+                ok = put_virtual<T>(v, put);
+        if (finds_parameters_mapped<Contract>)
+            for (const phys_addr page : std::span{parameters_}.first(contract_.parameter_pages()))
+                if (ok)
+                    ok = put_identity<T>(phys_range::of(page, page_size), put);
+        return ok;
     }
 
     /// Where a paged image expects itself, in whole pages of mode `T`.

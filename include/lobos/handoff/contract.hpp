@@ -76,6 +76,20 @@ concept entry_contract = requires(const C& contract, std::span<const phys_addr> 
     { contract.is_met(context, found) } -> std::same_as<result<void>>;
 };
 
+/// A contract may say by a constant `parameters_mapped` that its image finds its parameters one to one in the tables
+/// that it is entered on, as they are written; others find none of them there.
+template <class C> inline constexpr bool finds_parameters_mapped = requires { requires C::parameters_mapped; };
+
+/// Where the parameters of `contract` may lie: in `reach`, and as near as its `parameter_reach()`, if it has one, says.
+/// Both begin at address 0.
+template <class C> constexpr phys_range parameter_reach(const C& contract, phys_range reach)
+{
+    if constexpr (requires { contract.parameter_reach(); })
+        return contract.parameter_reach().contains(reach) ? reach : contract.parameter_reach();
+    else
+        return reach;
+}
+
 /// The most pages of parameters that any contract may want.
 inline constexpr std::size_t max_parameter_pages = 8;
 

@@ -23,6 +23,7 @@ public:
         if (!ordered || (usable && context_.map.first_not(region_kind::usable, r)))
             return broken(at);
         next_ = address_after(r);
+        known_ += known_bytes(r);
         const std::uint64_t safe = safe_bytes(r);
         if (usable && safe != 0)
             return broken(at);
@@ -33,17 +34,20 @@ public:
         return {};
     }
 
-    /// That was the last one. No byte of a safe region and no usable memory is left out.
+    /// That was the last one. No byte that the running kernel's map knows is left out, no usable memory is told as
+    /// anything else, and every safe region is told as not usable.
     /// Faults: entry_contract_broken (at: `at`).
     result<void> end(phys_addr at) const
     {
-        std::uint64_t safe = 0, usable = 0;
+        std::uint64_t safe = 0, usable = 0, known = 0;
         for (const safe_region& r : context_.plan.safe)
             safe += bytes(r.range);
-        for (const region& r : context_.map.regions())
+        for (const region& r : context_.map.regions()) {
+            known += bytes(r.range);
             if (r.kind == region_kind::usable)
                 usable += bytes(r.range) - safe_bytes(r.range);
-        if (safe != safe_ || usable != usable_)
+        }
+        if (safe != safe_ || usable != usable_ || known != known_)
             return broken(at);
         return {};
     }
@@ -70,10 +74,23 @@ private:
         return sum;
     }
 
+    /// How much of `r` the running kernel's map knows.
+    std::uint64_t known_bytes(phys_range r) const
+    {
+        const auto all = context_.map.regions();
+        auto at = std::partition_point(
+            all.begin(), all.end(), [&](const region& known) { return known.range.last() < r.first(); });
+        std::uint64_t sum = 0;
+        for (; at != all.end() && at->range.first() <= r.last(); ++at)
+            sum += bytes(*intersection(at->range, r));
+        return sum;
+    }
+
     const C& context_;
     std::optional<phys_addr> next_ = phys_addr{};
     std::uint64_t usable_ = 0;
     std::uint64_t safe_ = 0;
+    std::uint64_t known_ = 0;
 };
 
 } // namespace lobos::rules

@@ -30,6 +30,7 @@ public:
 
     /// The boot parameters, the command line, and setup data if there is any.
     std::size_t parameter_pages() const { return machine_.parameter_pages(); }
+    static constexpr phys_range parameter_reach() { return below_4g; }
 
     entry_registers registers(std::span<const phys_addr> pages) const
     {
@@ -52,9 +53,16 @@ public:
     /// Rule 11. Faults: those of linux_rules, and entry_contract_broken (at: ebx, which is not 0).
     template <class Context> result<void> is_met(const Context& context, const entry_registers& found) const
     {
+        return is_met_at(linux_start::first_byte, context, found);
+    }
+
+protected:
+    template <class Context>
+    result<void> is_met_at(linux_start start, const Context& context, const entry_registers& found) const
+    {
         if (found.bx != 0)
             return refuse(fault_code::entry_contract_broken, stage::verifying, found.bx);
-        return linux_rules{context, image_, linux_start::first_byte, phys_addr::at(found.si)}.hold();
+        return linux_rules{context, image_, start, phys_addr::at(found.si)}.hold();
     }
 
 private:

@@ -180,8 +180,10 @@ private:
             : first >= preferred && is_power_of_two(alignment) && is_aligned(first, alignment);
         if (!stays || !memory->contains(phys_addr::at(plan_.entry.raw())))
             return broken(pref_address);
-        const std::uint64_t start = get<std::uint32_t>(code32_start);
-        if (plan_.entered_paged ? start != 0 && start != first.raw() : start != plan_.entry.raw())
+        // For a 64-bit entry nobody reads it; a loader says where the 32-bit one would be.
+        const bool has_32 = start_ != linux_start::anywhere && below_4g.contains(first);
+        const std::uint64_t start = !plan_.entered_paged ? plan_.entry.raw() : has_32 ? first.raw() : 0;
+        if (get<std::uint32_t>(code32_start) != start)
             return broken(code32_start);
         return {};
     }
@@ -312,13 +314,16 @@ private:
         return told.entry(*range, type == 1, at);
     }
 
-    /// In 64-bit mode: what the protocol wants one to one, kernel, page and command line; and setup data, which newer
-    /// kernels read as early.
+    /// In 64-bit mode: what the protocol wants one to one, kernel, page and command line; and what kernels read as
+    /// early, setup data and low memory.
     result<void> mappings() const
     {
         if (!plan_.entered_paged)
             return {};
         if (const auto mapped = one_to_one(*kernel_memory(), true); !mapped)
+            return mapped;
+        constexpr phys_range low_memory = phys_range::of(phys_addr{}, byte_count::of(640 * 1024));
+        if (const auto mapped = one_to_one(low_memory, false); !mapped)
             return mapped;
         if (const auto mapped = one_to_one(phys_range::of(page_, page_size), false); !mapped)
             return mapped;

@@ -122,7 +122,30 @@ static_assert(std::is_same_v<entry_paging<unpaged, running_mode>, running_mode>)
 static_assert(std::is_same_v<entry_paging<model<all>, running_mode>, running_mode>);
 static_assert(std::is_same_v<entry_paging<paged_otherwise, running_mode>, other_mode>);
 
+/// What a contract may say beside.
+struct mapped : model<all> {
+    static constexpr bool parameters_mapped = true;
+};
+struct not_mapped : model<all> {
+    static constexpr bool parameters_mapped = false;
+};
+static_assert(finds_parameters_mapped<mapped> && !finds_parameters_mapped<not_mapped>);
+static_assert(!finds_parameters_mapped<model<all>>);
+struct near : model<all> {
+    phys_range parameter_reach() const { return below_4g; }
+};
+
 } // namespace
+
+TEST_CASE("parameters lie where the machinery and the contract reach", "[handoff][contract]")
+{
+    const phys_range far = phys_range::between(phys_addr{}, phys_addr::at(0xffff'ffff'ffff));
+    const phys_range first_gib = phys_range::between(phys_addr{}, phys_addr::at(0x3fff'ffff));
+    CHECK(parameter_reach(model<all>{}, far) == far);
+    CHECK(parameter_reach(near{}, far) == below_4g);
+    CHECK(parameter_reach(near{}, below_4g) == below_4g);
+    CHECK(parameter_reach(near{}, first_gib) == first_gib);
+}
 
 TEST_CASE("parameters have room for what a contract of today wants", "[handoff][contract]")
 {

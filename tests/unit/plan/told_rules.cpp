@@ -100,4 +100,11 @@ TEST_CASE("what is left out", "[plan][told_rules]")
     CHECK(verdict(p, with(5, {0xc0'4000, 0xc0'6ffe, false})) == at_end);
     CHECK(verdict(p, with(4, {0xc0'3000, 0xc0'3fff, false})) == at_end); // usable, and told as reserved
     CHECK(verdict(p, {}) == at_end);
+    REQUIRE(p.firmware.map.add(phys_range::of(0x1234_pa, 2_bytes), region_kind::reserved)); // told, or it is refused
+    auto entries = all;
+    entries.erase(entries.begin());
+    entries.insert(entries.begin(), {{0, 0x1233, true}, {0x1234, 0x1235, false}, {0x1236, 0x40'5fff, true}});
+    CHECK(verdict(p, entries) == no_fault);
+    entries[1].last = 0x1234;
+    CHECK(verdict(p, entries) == at_end);
 }

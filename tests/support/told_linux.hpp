@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: GPL-2.0-or-later OR BSD-2-Clause
+#pragma once
+
+/// \file
+/// A Linux about to be entered, for the tests of rule 11: its plan, its parameters in memory as the contract has
+/// written them, and where it is entered in 64-bit mode its tables. Tests break one thing at a time.
+
+#include <asm/bootparam.h> // linux-libc-dev: the parameters in the kernel's own words
+
+#include <cstddef>
+
+#include <lobos/image/vmlinux.hpp>
+#include <lobos/x86/vmlinux_entry.hpp>
+
+#include <tests/catch.hpp>
+#include <tests/support/bzimage_builder.hpp>
+#include <tests/support/elf_builder.hpp>
+#include <tests/support/sparse_memory.hpp>
+
+namespace lobos::test {
+
+/// What there is to tell.
+struct linux_told {
+    std::string command_line = "console=ttyS0 quiet";
+    std::uint64_t initrd = 5000; ///< 0 for none
+    std::size_t holes = 0;       ///< reserved pages in memory, with free ones between
+    bool seed = false;
+    std::optional<phys_addr> rsdp = {};
+    std::optional<linux_efi> efi = {};
+    phys_addr pages = 0x30'0000_pa; ///< of parameters
+    bzimage_builder kernel = {.init_size = 0x80'0000, .cmdline_size = 4095, .xloadflags = 1};
+};
+
+/// `Contract` is one of the four entries of Linux.
+template <class Contract> struct told_linux {
+    static constexpr bool is_64 = is_entered_paged<Contract>;
+    static constexpr bool is_elf =
+        std::is_same_v<Contract, x86::vmlinux32_entry> || std::is_same_v<Contract, x86::vmlinux64_entry>;
+    using paging = x86::paging_4level;
+    using context_type = verifier_context<paging, sparse_memory>;
+    static constexpr phys_addr code = 0x20'0000_pa;
+    static constexpr phys_range acpi = phys_range::of(0x5000'0000_pa, 64_KiB);
+    static constexpr phys_range nvs = phys_range::of(0x5001'0000_pa, 64_KiB);
+
+    linux_told what;
+    sparse_memory memory;
+    memory_map map{{phys_range::between(0_pa, 0x9'ffff_pa), region_kind::usable},
+        {phys_range::between(0xf'0000_pa, 0xf'ffff_pa), region_kind::reserved},
+        {phys_range::between(0x10'0000_pa, 0x4fff'ffff_pa), region_kind::usable}, {acpi, region_kind::acpi_reclaimable},
+        {nvs, region_kind::acpi_nvs}, {phys_range::of(0x1'0000'0000_pa, 1_GiB), region_kind::usable}};
+    memory_map handed{};
+    bytes seed = bytes(32, std::byte{0x5e});
+    std::optional<scattered_file> kernel_file;
+    linux_image image;
+    std::vector<phys_addr> pages;
+    std::vector<safe_region> safe;
+    exec_plan plan{};
+    x86::entry_registers found{};
+    phys_addr next_table = 0x40'0000_pa; ///< nobody asks here whether tables are safe
+
+    explicit told_linux(const linux_told& w = {}) : what{w}, image{make_image()} { tell(); }
+    told_linux(const told_linux&) = delete;
+
+    Contract contract() const
+    {
+        const std::size_t regions = what.holes == 0 ? boot_params::e820_max_entries : 2 * what.holes + 16;
+        return Contract{image,
+            {.acpi_rsdp = what.rsdp,
+                .efi = what.efi,
+                .rng_seed = what.seed ? std::span<const std::byte>{seed} : std::span<const std::byte>{},
+                .regions = regions}};
+    }
+
+    fault verdict()
+    {
+        plan.safe = safe;
+        const context_type context{plan, map.map, memory, {}, 1};
+        return fault_of(contract().is_met(context, found));
+    }
+
+    phys_addr page() const { return pages[0]; }
+    phys_addr line() const { return pages[1]; }
+    template <class T> T get(std::size_t offset) { return load<T>(memory, page() + byte_count::of(offset)); }
+    template <class T> void put(std::size_t offset, T value) { store(memory, page() + byte_count::of(offset), value); }
+    ::boot_params params() { return load<::boot_params>(memory, page()); }
+
+private:
+    linux_image make_image()
+    {
+        for (std::size_t i = 0; i < what.holes; ++i)
+            REQUIRE(map.map.add(
+                phys_range::of(0x4000'0000_pa + byte_count::of(0x2000 * i), page_size), region_kind::reserved));
+        const linux_request request{.command_line = what.command_line,
+            .within = image_reach(),
+            .entry = is_64 ? linux_entry::long_64 : linux_entry::protected_32};
+        const hollow_file initrd{what.initrd};
+        const auto loaded = [&](const auto& file, auto with, auto without) {
+            const auto got = what.initrd != 0 ? with(file, initrd, request, map.map) : without(file, request, map.map);
+            REQUIRE(fault_of(got) == no_fault);
+            return *got;
+        };
+        if constexpr (is_elf) {
+            using elf = std::conditional_t<is_64, elf64, elf32>;
+            static const scattered_file file{linked<elf>().build()};
+            return loaded(
+                file, [](auto&... a) { return load_vmlinux<typename elf::lobos_class>(a...); },
+                [](auto&... a) { return load_vmlinux<typename elf::lobos_class>(a...); });
+        } else {
+            kernel_file.emplace(what.kernel.build());
+            return loaded(
+                *kernel_file, [](auto&... a) { return load_bzimage(a...); },
+                [](auto&... a) { return load_bzimage(a...); });
+        }
+    }
+    phys_range image_reach() const
+    {
+        return what.kernel.xloadflags == 3 ? phys_range::between(0x1'0000'0000_pa, 0x2'0000'0000_pa) : below_4g;
+    }
+
+    /// A kernel of two parts at 16 MiB, entered somewhere in the first.
+    template <class Elf> static basic_elf_builder<Elf> linked()
+    {
+        auto kernel = small_kernel<Elf>();
+        using address = typename Elf::address;
+        for (auto& p : kernel.parts)
+            if (p.p_type == PT_LOAD)
+                p.p_paddr = static_cast<address>(p.p_paddr - Elf::phys + 0x100'0000);
+        kernel.entry = 0x100'0010;
+        return kernel;
+    }
+
+    void tell()
+    {
+        const Contract contract = this->contract();
+        for (std::size_t i = 0; i < contract.parameter_pages(); ++i)
+            pages.push_back(what.pages + byte_count::of(i * page_size.raw()));
+        safe = {{phys_range::of(code, page_size), safe_role::code},
+            {phys_range::of(what.pages, byte_count::of(pages.size() * page_size.raw())), safe_role::parameters}};
+        REQUIRE(handed.map.copy_from(map.map));
+        for (const safe_region& r : safe)
+            REQUIRE(handed.map.add(r.range, region_kind::safe));
+        memory.write(what.pages, bytes(pages.size() * page_size.raw()));
+        REQUIRE(fault_of(contract.write_parameters(memory, handed.map, pages)) == no_fault);
+        found = contract.registers(pages);
+        plan.image = image.segments;
+        plan.entry = contract.entry();
+        plan.entered_paged = is_64;
+        if (is_64)
+            make_tables(contract);
+    }
+
+    void make_tables(const Contract& contract)
+    {
+        const auto add = [&](auto put) -> result<void> {
+            for (const virtual_segment& v : contract.virtual_layout())
+                if (const auto done = put(mapping{v.virtual_range, v.physical, access::read_write}); !done)
+                    return done;
+            for (const phys_addr p : pages)
+                if (const auto done = put(identity_mapping<paging>(phys_range::of(p, page_size))); !done)
+                    return done;
+            return {};
+        };
+        const auto frames = [&]() -> result<phys_addr> {
+            next_table += page_size;
+            return next_table;
+        };
+        const auto made = clone_page_tables<paging>(memory, 0_pa, {}, add, frames);
+        REQUIRE(fault_of(made) == no_fault);
+        made->flush.done_by_loading_the_root();
+        plan.entry_root = made->root;
+    }
+};
+
+inline fault broken_at(phys_addr at)
+{
+    return {fault_code::entry_contract_broken, stage::verifying, at.raw()};
+}
+
+} // namespace lobos::test
