@@ -211,10 +211,8 @@ struct skips_in_plan {
     LOBOS_OVERLAY_INLINE static void move(M& memory, typename M::address, typename M::address destination,
         typename M::address source, typename M::address size, bool fills)
     {
-        if (fills)
-            move_run(memory, destination, 0, size, true, false);
-        else
-            move_run(memory, destination, destination - source, size, false, destination - source < size);
+        const typename M::address distance = destination - source;
+        move_run(memory, destination, distance, size, fills, !fills && distance < size);
         blocks<M>::fence(memory);
     }
 };
