@@ -43,11 +43,16 @@ class Initramfs:
 
 @dataclass(frozen=True)
 class Kit:
-    reference_kernel: Path
+    kernels: dict[str, Path]  # the reference kernel, by its mode of paging
     linux_686: Linux
     linux_amd64: Linux
     busybox: Path
     log_tool: Path | None
+
+    @property
+    def reference_kernel(self) -> Path:
+        """The first that was asked for."""
+        return next(iter(self.kernels.values()))
 
     def initramfs(self, filler: int = 0) -> Initramfs:
         """Builds it, with so many MiB more that do not compress."""
@@ -63,12 +68,14 @@ class Kit:
         return Initramfs(path, done.stdout.strip())
 
 
-def prepare(reference_kernel: Path | None = None, log_tool: Path | None = None) -> Kit:
-    """Builds nothing when given a reference kernel."""
-    built = boot.things_from("build.sh") if reference_kernel is None else {}
+def prepare(reference_kernel: Path | None = None, log_tool: Path | None = None,
+            modes: Iterable[str] = ("4m",)) -> Kit:
+    """With the reference kernel in these modes of paging. One that is given is all of them, and nothing is built."""
+    modes = tuple(modes)
+    built = boot.things_from("build.sh", *modes) if reference_kernel is None else {}
     fetched = boot.things_from("kernels.sh")
     return Kit(
-        reference_kernel=reference_kernel or built["reference-kernel"],
+        kernels={mode: reference_kernel or built[f"reference-kernel-{mode}"] for mode in modes},
         linux_686=Linux("linux-686", fetched["linux-686"]),
         linux_amd64=Linux("linux-amd64", fetched["linux-amd64"]),
         busybox=fetched["busybox"],

@@ -7,19 +7,16 @@
 
 #include "arena.hpp"
 #include "clock.hpp"
+#include "exec.hpp"
+#include "exec_linux.hpp"
+#include "exec_multiboot.hpp"
+#include "exec_paged.hpp"
 #include "glue.hpp"
 #include "machine.hpp"
 #include "options.hpp"
 #include "report.hpp"
-#include "rsdp.hpp"
 
-#include <lobos/image/bzimage.hpp>
-#include <lobos/image/elf.hpp>
-#include <lobos/kernel_exec.hpp>
-#include <lobos/machine/legacy_devices.hpp>
-#include <lobos/x86/linux16_entry.hpp>
-#include <lobos/x86/linux32_entry.hpp>
-#include <lobos/x86/paged_entry.hpp>
+#include <lobos/x86/guard_record.hpp>
 
 namespace kernel {
 namespace {
@@ -29,126 +26,48 @@ using namespace lobos;
 constinit machine this_machine; // no start-up code runs constructors here, so all globals are constinit
 constinit options boot_options;
 
-/// Why an exec was refused, in words.
-text_line in_words(const fault& refused)
+template <class Class> bool is_elf_of(const image_bytes& image)
 {
-    return text_line{to_string(refused.code)}
-        .add(" at ")
-        .add_hex(refused.at, 8)
-        .add(" while ")
-        .add(to_string(refused.in));
-}
-text_line in_words(std::string_view name, std::string_view problem)
-{
-    return text_line{problem}.add(": ").add(name);
+    std::uint8_t ident[5];
+    return is_elf(image) && read_value(image, 0, ident) && ident[4] == Class::ei_class;
 }
 
-/// From a verified exec to the new kernel. Returns only when that is refused.
-template <class Contract> text_line go(glue& g, const Contract& contract, stage_times& times)
-{
-    exec_options wanted;
-    wanted.copy = boot_options.unpaged ? copy_regime::unpaged : copy_regime::paged;
-    if (out.log)
-        wanted.trail = out.log->trail();
-    wanted.after = &stage_times::after;
-    wanted.context = &times;
-    times.restart();
-    auto staged = prepare(g, contract, wanted);
-    if (!staged)
-        return in_words(staged.error());
-    report(staged->plan(), contract.segments(), staged->checksum(), this_machine.files, times);
-    if (out.log) {
-        const breadcrumb crumb{.stage = static_cast<std::uint32_t>(overlay_stage::prepared),
-            .ticks_per_ms = timer.ticks_per_ms(),
-            .steps = 0,
-            .began = 0,
-            .ended = 0,
-            .exception = 0,
-            .error = 0,
-            .at = 0,
-            .touched = 0};
-        store(memory, out.log->trail(), crumb);
-    }
-    return in_words(commit(*staged));
-}
+/// A way into an image: what `entry=` calls it, whether an image may have it, and the exec.
+struct way {
+    std::string_view name;
+    bool (*may_take)(const image_bytes&);
+    text_line (*exec)(const exec_request&);
+};
 
-/// A file's bytes, as they are to be staged.
-result<file_in_memory> read(const file& f)
-{
-    return boot_options.in_place ? file_in_memory::in_place(f) : file_in_memory::read(f);
-}
+/// All ways there are. Of those that an image may take, `entry=auto` is the first.
+constexpr way ways[] = {
+    {"linux32", is_bzimage<image_bytes>, exec_linux32},
+    {"linux64", is_bzimage<image_bytes>, exec_linux64},
+    {"real", is_bzimage<image_bytes>, exec_linux_real},
+    {"paged", is_elf<image_bytes>, exec_paged},
+    {"linux32", is_elf_of<elf32_class>, exec_vmlinux32},
+    {"linux64", is_elf_of<elf64_class>, exec_vmlinux64},
+    {"multiboot", is_multiboot<image_bytes>, exec_multiboot},
+    {"multiboot2", is_multiboot2<image_bytes>, exec_multiboot2},
+    {"pvh", is_pvh<image_bytes>, exec_pvh},
+};
 
-/// A Linux kernel, by its 32-bit entry.
-text_line exec_linux(glue& g, const file_in_memory& in, stage_times& times)
+/// Goes the way that is asked for. Returns only when that is refused.
+text_line exec_by(std::string_view entry, const exec_request& request)
 {
-    const linux_request request{.command_line = boot_options.target};
-    const auto loaded_and_gone = [&](const result<linux_image>& image) {
-        if (!image)
-            return in_words(image.error());
-        report_loaded(image->segments, times);
-        const x86::linux32_entry contract{*image, {.acpi_rsdp = find_rsdp()}};
-        return go(g, contract, times);
-    };
-    if (boot_options.initrd.empty())
-        return loaded_and_gone(load_bzimage(in.source(), request, this_machine.map));
-    const auto initrd = find_file(this_machine.files, boot_options.initrd);
-    if (!initrd)
-        return in_words(boot_options.initrd, initrd.error());
-    const auto initrd_in = read(*initrd);
-    if (!initrd_in)
-        return in_words(initrd_in.error());
-    return loaded_and_gone(load_bzimage(in.source(), initrd_in->source(), request, this_machine.map));
-}
-
-/// A Linux kernel, by its 16-bit entry: its setup code asks the BIOS.
-text_line exec_linux_real(glue& g, const file_in_memory& in, stage_times& times)
-{
-    const linux_request request{.command_line = boot_options.target};
-    const auto kernel = in.source();
-    const auto loaded_and_gone = [&](const result<linux16_image>& image) {
-        if (!image)
-            return in_words(image.error());
-        const x86::linux16_entry contract{kernel, *image};
-        report_loaded(contract.segments(), times);
-        // This kernel never took an interrupt, so the masks are still the BIOS's own.
-        lobos::machine::restore_bios_devices(lobos::machine::read_interrupt_masks());
-        return go(g, contract, times);
-    };
-    if (boot_options.initrd.empty())
-        return loaded_and_gone(load_linux16(kernel, request, this_machine.map));
-    const auto initrd = find_file(this_machine.files, boot_options.initrd);
-    if (!initrd)
-        return in_words(boot_options.initrd, initrd.error());
-    const auto initrd_in = read(*initrd);
-    if (!initrd_in)
-        return in_words(initrd_in.error());
-    return loaded_and_gone(load_linux16(kernel, initrd_in->source(), request, this_machine.map));
-}
-
-/// A kernel that is entered with paging on, as the paper did. It finds the same files where they lie, but its own when
-/// that is taken from there.
-text_line exec_paged(
-    glue& g, const file& own, const file_in_memory& in, std::string_view command_line, stage_times& times)
-{
-    const auto image = glue::port::from_long ? load_elf64(in.source(), x86::elf_machine_64)
-                                             : load_elf32(in.source(), x86::elf_machine);
-    if (!image)
-        return in_words(image.error());
-    fixed_list<multiboot_module, file_table::capacity()> modules;
-    for (const file& f : this_machine.files)
-        if (!boot_options.in_place || f.at != own.at)
-            (void)modules.push_back({phys_range::of(f.at, f.size), f.path}); // of the same capacity
-    const auto contract = x86::paged_entry::make(*image, modules, command_line);
-    if (!contract)
-        return in_words(contract.error());
-    report_loaded(contract->segments(), times);
-    return go(g, *contract, times);
+    const image_bytes image = request.image.source();
+    for (const way& w : ways)
+        if ((entry == "auto" || entry == w.name) && w.may_take(image))
+            return w.exec(request);
+    if (entry == "auto")
+        return in_words({fault_code::unknown_format, stage::loading, 0});
+    return text_line{"entry="}.add(entry).add(": this image has no such entry");
 }
 
 /// The system call of the paper [lobos/2000 fig. 3], kernel mode only: replaces this kernel by the file `name`. A
 /// paged kernel is told `command_line`, Linux what its own boot protocol says it is. Returns when that was refused: one
 /// line has said why, and everything is as it was.
-void sys_lobos(std::string_view name, std::string_view command_line)
+void sys_lobos(std::string_view name, std::string_view command_line, std::string_view entry)
 {
     out.say(text_line{"exec "}.add(name));
     const text_line refused = [&] {
@@ -156,16 +75,12 @@ void sys_lobos(std::string_view name, std::string_view command_line)
         if (!f)
             return in_words(name, f.error());
         stage_times times;
-        const auto in = read(*f);
+        const auto in = read(*f, boot_options);
         if (!in)
             return in_words(in.error());
         times.finished(stage_times::read);
         glue g{this_machine.map, boot_options.late};
-        if (is_bzimage(in->source()))
-            return boot_options.entry == "real" ? exec_linux_real(g, *in, times) : exec_linux(g, *in, times);
-        if (is_elf(in->source()))
-            return exec_paged(g, *f, *in, command_line, times);
-        return in_words({fault_code::unknown_format, stage::loading, 0});
+        return exec_by(entry, {g, this_machine, boot_options, *f, *in, command_line, times});
     }();
     expects(workspace.used() == 0, "a refused exec leaves no workspace behind");
     out.say(text_line{"fault: "}.add(refused.view()));
@@ -216,27 +131,41 @@ std::string_view next_command_line(std::span<char> buffer)
     return line.view();
 }
 
-/// Takes up the log of the kernels before, and says what the last of them said; or begins a new one.
-void find_log()
+constexpr std::string_view first_words = "reference kernel, generation ";
+
+/// The log of the kernels before, or a new one. True when it is theirs.
+bool take_up_log()
 {
-    auto found = surviving_log<linear_memory>::find(memory, this_machine.map);
+    if (!this_machine.log_region) {
+        out.show("log: there is no room for one");
+        return false;
+    }
+    auto found = surviving_log<linear_memory>::open(memory, *this_machine.log_region);
     const bool survived = found.has_value();
     if (!survived)
-        found = surviving_log<linear_memory>::create(memory, log_region());
+        found = surviving_log<linear_memory>::create(memory, *this_machine.log_region);
     if (!found) {
         out.show("log: there is no room for one");
-        return;
+        return false;
     }
     out.log = *found;
-    if (!survived) {
+    if (!survived)
         out.show(text_line{"log: none survives, new ring at "}.add(found->memory_range().first()));
-        return;
-    }
+    return survived;
+}
+
+/// Says what the last of the kernels before said; and what became of its exec, if that was not this kernel.
+void read_log()
+{
     std::size_t lines = 0;
     std::size_t last_generation = 0; // the first line of the kernel that was here before
-    const auto read = found->for_each([&](std::string_view text) {
-        if (text.starts_with("reference kernel, "))
+    std::uint32_t generation = 0;
+    const auto read = out.log->for_each([&](std::string_view text) {
+        if (text.starts_with(first_words)) {
             last_generation = lines;
+            std::string_view rest = text_from(text, first_words.size());
+            generation = number(take_until(rest, ','));
+        }
         ++lines;
     });
     text_line told{"log: "};
@@ -245,11 +174,28 @@ void find_log()
         told.add(", and then it is corrupt");
     out.show(told);
     std::size_t line = 0;
-    (void)found->for_each([&](std::string_view text) {
+    (void)out.log->for_each([&](std::string_view text) {
         if (line++ >= last_generation)
             out.show(text_line{"survived: "}.add(text));
     });
-    report_trail(load<breadcrumb>(memory, found->trail()));
+    const auto crumb = load<breadcrumb>(memory, out.log->trail());
+    report_trail(crumb);
+    if (x86::ended_early(crumb)) {
+        out.say(text_line{"guard: exec of generation "}
+                .add_decimal(generation)
+                .add(" ")
+                .add(x86::guard_record(crumb).view()));
+        store(memory, out.log->trail(), breadcrumb{});
+    }
+}
+
+void start_processors()
+{
+    if (processors::someone_ran()) {
+        out.show("stopped: a processor of the kernel before ran on");
+        stop();
+    }
+    out.show(text_line{"processors: "}.add_decimal(other_processors.start(boot_options.cpus)).add(" running"));
 }
 
 } // namespace
@@ -268,8 +214,9 @@ extern "C" [[noreturn]] void kernel_main(std::uint32_t magic, std::uint32_t info
         stop();
     }
     boot_options = parse(this_machine.command_line);
-    find_log();
-    out.say(text_line{"reference kernel, generation "}
+    if (take_up_log())
+        read_log();
+    out.say(text_line{first_words}
             .add_decimal(boot_options.generation)
             .add(", ")
             .add(to_string(x86::mode_of_traits<glue::port::paging>())));
@@ -277,18 +224,23 @@ extern "C" [[noreturn]] void kernel_main(std::uint32_t magic, std::uint32_t info
             .add_decimal(frame_pool.free())
             .add(" pages free, region map CRC ")
             .add_hex(this_machine.map_checksum(), 8));
+    if (boot_options.chain != 0)
+        out.show(text_line{"padding: kept through "}.add_decimal(pass_on_padding()).add(" execs"));
     for (const file& f : this_machine.files)
         out.show(text_line{"file "}.add(f.path).add(" ").add(f.size).add(" bytes"));
 
     if (boot_options.sum_size != 0)
         report_checksum(phys_addr::at(boot_options.sum_at), byte_count::of(boot_options.sum_size));
 
+    if (boot_options.cpus > 1)
+        start_processors();
+
     static std::array<char, 17000> line;
     if (boot_options.generation < boot_options.chain)
-        sys_lobos("reference-kernel", next_command_line(line));
+        sys_lobos("reference-kernel", next_command_line(line), "auto");
     for (std::string_view names = boot_options.exec; !names.empty();) {
         const std::string_view name = take_until(names, ',');
-        sys_lobos(name, target_command_line(line, name));
+        sys_lobos(name, target_command_line(line, name), boot_options.entry);
     }
     out.say("nothing left to exec");
     stop();

@@ -1,11 +1,13 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0-or-later OR BSD-2-Clause
 #
-# The reference kernel and lobos-log, built when out of date, with the packages this takes and QEMU.
+# The reference kernel in its modes of paging and lobos-log, built when out of date, with the packages this takes and
+# QEMU.
 #
-#   build.sh [PRESET]    prints `reference-kernel=FILE` and `lobos-log=FILE`; the rest is standard error
+#   build.sh [--clang] [MODE...]    MODE is 4m, 4k, pae, 4level or 5level; all of them if none is named
 #
-# To be run, or to be sourced for build_reference_kernel, which does the same.
+# Prints `reference-kernel-MODE=FILE` for each mode and `lobos-log=FILE`; the rest is standard error. To be run, or to be
+# sourced for build_reference_kernels, which does the same.
 
 lobos_root=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/../.." && pwd)
 # shellcheck source=scripts/lib/packages.sh
@@ -15,6 +17,18 @@ lobos_root=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/../.." && pwd)
 # shellcheck disable=SC2034
 lobos_boot_packages=(cmake ninja-build g++-12 g++-12-multilib qemu-system-x86 python3)
 
+# preset_of MODE: the CMake preset that builds the mode's kernel.
+preset_of() {
+    case $1 in
+    4m | 4k | pae) printf 'freestanding-i386\n' ;;
+    4level | 5level) printf 'freestanding-x86_64\n' ;;
+    *)
+        note "no such mode of paging: $1"
+        return 1
+        ;;
+    esac
+}
+
 # quietly COMMAND...: its output is shown only if it fails.
 quietly() {
     local output status=0
@@ -23,28 +37,47 @@ quietly() {
     return "$status"
 }
 
-# build_reference_kernel [PRESET]: a CMake preset, freestanding-i386 if none is named.
-build_reference_kernel() {
-    local preset=${1:-freestanding-i386} binaries
-    binaries=$lobos_root/build/$preset
+# build_targets PRESET TARGET...: two of us at the same time do not build over each other.
+build_targets() (
+    preset=$1
+    shift
+    mkdir -p "$lobos_root/build" && cd "$lobos_root" || exit 1
+    exec 9>"$lobos_root/build/.$preset.lock"
+    flock 9
+    quietly cmake --preset "$preset" && quietly cmake --build --preset "$preset" --target "$@"
+)
+
+build_reference_kernels() {
+    local compiler='' mode preset
+    local -A targets=([freestanding-i386]=lobos-log) # the tool runs in an initramfs of 32 bits
+    if [[ ${1-} == --clang ]]; then
+        compiler=-clang
+        shift
+    fi
+    [[ $# -gt 0 ]] || set -- 4m 4k pae 4level 5level
+    for mode in "$@"; do
+        preset=$(preset_of "$mode") || return 1
+        targets[$preset]+=" reference-kernel-$mode"
+    done
     need_packages "${lobos_boot_packages[@]}" || return 1
-    [[ $preset != *clang ]] || need_packages clang-19 || return 1
-    note "building the reference kernel"
-    (
-        # Two of us at the same time must not build over each other.
-        mkdir -p "$lobos_root/build" && cd "$lobos_root" || exit 1
-        exec 9>"$lobos_root/build/.$preset.lock"
-        flock 9
-        quietly cmake --preset "$preset" &&
-            quietly cmake --build --preset "$preset" --target reference-kernel lobos-log
-    ) || {
-        note "the reference kernel does not build"
-        return 1
-    }
-    printf 'reference-kernel=%s\n' "$binaries/examples/reference-kernel/reference-kernel.elf"
-    printf 'lobos-log=%s\n' "$binaries/tools/lobos-log"
+    [[ -z $compiler ]] || need_packages clang-19 || return 1
+    note "building the reference kernel: $*"
+    for preset in "${!targets[@]}"; do
+        # The names of targets are words.
+        # shellcheck disable=SC2086
+        build_targets "$preset$compiler" ${targets[$preset]} || {
+            note "the reference kernel does not build"
+            return 1
+        }
+    done
+    for mode in "$@"; do
+        preset=$(preset_of "$mode")$compiler
+        printf 'reference-kernel-%s=%s\n' "$mode" \
+            "$lobos_root/build/$preset/examples/reference-kernel/reference-kernel-$mode.elf"
+    done
+    printf 'lobos-log=%s\n' "$lobos_root/build/freestanding-i386$compiler/tools/lobos-log"
 }
 
 if [[ ${BASH_SOURCE[0]} == "$0" ]]; then
-    build_reference_kernel "$@"
+    build_reference_kernels "$@"
 fi

@@ -156,7 +156,7 @@ TEST_CASE("what the processor marks on its way out are the old tables, and it ma
         CHECK_FALSE(cpu.record.first(sim::access_kind::mark, r.range));
 }
 
-TEST_CASE("nothing but the image, the stack and the bounce page is written: guarded, everything else stays quiet")
+TEST_CASE("nothing is written but the image, stack, bounce page and notes: guarded, everything else stays quiet")
 {
     linux_scenario s{10};
     s.machine.injected.fail_every(sim::glue_call::allocate_page_at);
@@ -166,8 +166,12 @@ TEST_CASE("nothing but the image, the stack and the bounce page is written: guar
     auto staged = prepare(s.machine, contract);
     REQUIRE(staged);
     for (const safe_region& r : staged->plan().safe)
-        if (r.role != safe_role::stack && r.role != safe_role::bounce)
+        if (r.role != safe_role::stack && r.role != safe_role::bounce && r.role != safe_role::frame)
             s.machine.memory().guard(r.range);
+    const phys_addr frame = staged->plan().frame;
+    const phys_range notes = notes_of(staged->plan(), std::nullopt);
+    s.machine.memory().guard(phys_range::of(frame, notes.first() - frame));
+    s.machine.memory().guard(phys_range::between(*address_after(notes), phys_range::of(frame, page_size).last()));
     s.machine.memory().guard(sim::x86_kernel::own_memory);
     CHECK(std::holds_alternative<sim::entry_state>(run(*staged)));
 }

@@ -46,6 +46,17 @@ inline fault rule_3(sound_plan& p)
         return rules::steps_write_the_image(c);
     });
 }
+/// Rule 9's part for a loop that skips nothing by itself.
+inline fault rule_9_steps(sound_plan& p)
+{
+    p.most_plan_pages = 4;
+    p.lay_out();
+    return broken(p, [](auto& c) -> result<void> {
+        if (const auto ok = rules::collect_writes(c); !ok)
+            return refuse(fault_code::no_log, stage::planning, std::uint64_t{0});
+        return rules::steps_keep_off_skips(c);
+    });
+}
 inline fault rule_4(sound_plan& p)
 {
     p.most_plan_pages = 4;

@@ -79,6 +79,13 @@ inline snapshot wanted_memory(const exec_plan& plan, snapshot before)
     return after;
 }
 
+/// Where the overlay notes down how far it is: its trail, or a place in its program.
+inline phys_range notes_of(const exec_plan& plan, std::optional<phys_addr> trail)
+{
+    return phys_range::of(trail.value_or(plan.program + byte_count::of(offsetof(overlay_program, untold))),
+        byte_count::of(sizeof(breadcrumb)));
+}
+
 /// Compares all of memory; the overlay's stack, its bounce page and its trail are its own.
 inline void check_memory(const exec_plan& plan, const snapshot& before, snapshot after, std::optional<phys_addr> trail)
 {
@@ -90,8 +97,7 @@ inline void check_memory(const exec_plan& plan, const snapshot& before, snapshot
     for (const safe_region& r : plan.safe)
         if (r.role == safe_role::stack || r.role == safe_role::bounce)
             forget(r.range);
-    if (trail)
-        forget(phys_range::of(*trail, byte_count::of(sizeof(breadcrumb))));
+    forget(notes_of(plan, trail));
     std::size_t different = 0;
     for (std::uint64_t at = 0; at < after.size(); ++at)
         if (after[at] != wanted[at] && different++ == 0) {
@@ -115,9 +121,8 @@ inline void check_accesses(const exec_plan& plan, const sim::recorder& record, s
         if (r.role == safe_role::stack || r.role == safe_role::bounce)
             own.push_back(r.range);
     }
-    const auto trailed = trail ? phys_range::checked(*trail, byte_count::of(sizeof(breadcrumb))) : std::nullopt;
-    if (trailed)
-        own.push_back(*trailed);
+    const phys_range notes = notes_of(plan, trail);
+    own.push_back(notes);
     std::vector<phys_range> targets = own;
     std::uint64_t into_image = 0;
     std::uint64_t skipped = 0;
@@ -126,7 +131,7 @@ inline void check_accesses(const exec_plan& plan, const sim::recorder& record, s
             continue;
         targets.push_back(s.destination);
         into_image += record.bytes(write, s.destination);
-        if (const auto left = trailed ? intersection(*trailed, s.destination) : std::nullopt)
+        if (const auto left = intersection(notes, s.destination))
             into_image -= record.bytes(write, *left);
         for (content_cursor c{s}; c.left().raw() != 0;)
             if (const extent piece = c.take(c.left()); !piece.is_zeros())

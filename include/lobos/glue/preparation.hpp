@@ -10,6 +10,7 @@
 
 #include <lobos/glue/staged_exec.hpp>
 #include <lobos/handoff/contract.hpp>
+#include <lobos/plan/skip_cutter.hpp>
 
 namespace lobos {
 
@@ -82,13 +83,14 @@ private:
         const std::size_t safe = pages + max_parameter_pages + 64 + regions;
         const std::size_t segments = contract_.segments().size();
         using sum = staged::sum_value;
-        const std::size_t bytes = (segments + runs) * sizeof(planner_run) + runs * sizeof(overlay_step) +
+        const std::size_t writes = segments + runs + overlay_program::max_skips; // each cuts one step at most
+        const std::size_t bytes = writes * sizeof(planner_run) + runs * sizeof(overlay_step) +
             segments * sizeof(segment) + 2 * runs * sizeof(extent) + safe * sizeof(safe_region) +
             max_parameter_pages * sizeof(extent) + (regions + 2 * safe + 1) * sizeof(region) +
             2 * segments * sizeof(sum);
         if (const auto borrowed = out_.workspace_.borrow(bytes); !borrowed)
             return borrowed;
-        runs_ = out_.workspace_.template carve<planner_run>(segments + runs);
+        runs_ = out_.workspace_.template carve<planner_run>(writes);
         steps_ = out_.workspace_.template carve<overlay_step>(runs);
         image_ = out_.workspace_.template carve<segment>(segments);
         extents_ = out_.workspace_.template carve<extent>(runs);
@@ -140,6 +142,7 @@ private:
         if (!cost)
             return std::unexpected{cost.error()};
         plan_.cost = *cost;
+        steps_ = steps_.first(cost->steps);
         plan_.image = image_;
         return {};
     }
@@ -190,30 +193,40 @@ private:
         return make_entry_tables();
     }
 
-    /// Copies the steps into a chain of plan pages.
+    /// Copies the steps, cut around what they may not change, into a chain of plan pages.
     result<void> lay_out_steps()
     {
-        const auto steps = steps_.first(plan_.cost.steps);
-        std::optional<phys_addr> previous;
-        for (std::size_t done = 0; done < steps.size();) {
-            const auto page = take(safe_role::plan);
-            if (!page)
-                return std::unexpected{page.error()};
-            const auto here = steps.subspan(done).first(std::min(plan_page::capacity, steps.size() - done));
-            auto& memory = glue_.memory();
-            store(memory, *page + byte_count::of(offsetof(plan_page, next)), std::uint64_t{plan_page::no_page});
-            store(memory, *page + byte_count::of(offsetof(plan_page, count)), std::uint64_t{here.size()});
-            memory.write(*page + byte_count::of(offsetof(plan_page, steps)), std::as_bytes(here));
-            zero(*page + byte_count::of(offsetof(plan_page, steps) + here.size_bytes()),
-                sizeof(plan_page::steps) - here.size_bytes());
-            if (previous)
-                store(memory, *previous + byte_count::of(offsetof(plan_page, next)), page->raw());
-            else
-                first_page_ = page->raw();
-            previous = *page;
-            done += here.size();
-            ++plan_pages_;
-        }
+        const auto skips = make_program(); // what is taken from now on lies where no step goes
+        if (!skips)
+            return std::unexpected{skips.error()};
+        const auto around = std::span{skips->skips}.first(static_cast<std::size_t>(skips->skip_count));
+        auto& memory = glue_.memory();
+        phys_addr page;
+        std::uint64_t in_page = plan_page::capacity;
+        std::size_t laid = 0;
+        const auto put = [&](const overlay_step& s) -> result<void> {
+            if (in_page == plan_page::capacity) {
+                const auto next = take(safe_role::plan);
+                if (!next)
+                    return std::unexpected{next.error()};
+                zero(*next, page_size.raw());
+                store(memory, *next + byte_count::of(offsetof(plan_page, next)), std::uint64_t{plan_page::no_page});
+                if (plan_pages_++ != 0)
+                    store(memory, page + byte_count::of(offsetof(plan_page, next)), next->raw());
+                else
+                    first_page_ = next->raw();
+                page = *next;
+                in_page = 0;
+            }
+            store(memory, page + byte_count::of(offsetof(plan_page, steps) + in_page * sizeof(overlay_step)), s);
+            store(memory, page + byte_count::of(offsetof(plan_page, count)), ++in_page);
+            ++laid;
+            return {};
+        };
+        for (const overlay_step& s : steps_)
+            if (const auto cut = cut_around(s, around, put); !cut)
+                return cut;
+        plan_.cost.steps = laid;
         return {};
     }
 
@@ -237,7 +250,7 @@ private:
                     ok = put_identity<paging>(r, put);
             };
             if (plan_.regime == copy_regime::paged)
-                for (const overlay_step& s : steps_.first(plan_.cost.steps)) {
+                for (const overlay_step& s : steps_) {
                     const byte_count size = byte_count::of(s.size);
                     identity(phys_range::of(phys_addr::at(s.destination), size));
                     if (!s.fills())

@@ -12,6 +12,7 @@
 /// The loop sees to steps, skip ranges, direction and edges. What lies between the edges is moved by the policy, as
 /// fast as its machine can, or in aligned words where the policy has no better way.
 
+#include <concepts>
 #include <cstddef>
 #include <cstdint>
 
@@ -48,10 +49,14 @@ concept block_memory = requires(M& m, M::address at, M::address size, bool from_
     m.fence(); // what was stored above can be read by everyone
 };
 
-/// A mover of blocks that would rather be given pieces which do not overlap their sources, from the last to the first,
-/// where a step moves upwards over itself by `smallest_piece` or more. What moves less comes in one, from the end.
+/// Memory with a shorter way to see to a step than the loop's own: to fetch the one that lies `before`, a negative
+/// number, the end of its page's, and say whether it fills; and to add 1 to the steps of the breadcrumb at `trail`, which
+/// stay below 2^32.
 template <class M>
-concept piece_memory = block_memory<M> && requires { requires M::smallest_piece >= M::block; };
+concept step_memory = requires(M& m, M::address end, M::address before, M::address& word, M::address trail) {
+    { m.fetch(end, before, word, word, word) } -> std::same_as<bool>; // destination, source, size
+    m.count_step(trail);
+};
 
 /// What the loop runs on. `address` is an unsigned integer as wide as a pointer of the machine; every address is
 /// physical, and mapped one to one.
@@ -72,7 +77,7 @@ template <class T> LOBOS_OVERLAY_INLINE void forget(T& value)
     asm volatile("" : "+r"(value) : : "memory");
 }
 
-/// Leaves `value` on the stack, where it costs no register and no moves to free one. No instruction either.
+/// Leaves `value` on the stack, and a register to what is used at every step. No instruction either.
 template <class T> LOBOS_OVERLAY_INLINE void on_the_stack(T& value)
 {
     asm volatile("" : "+m"(value));
@@ -151,32 +156,15 @@ LOBOS_OVERLAY_INLINE void move_run(M& memory, typename M::address destination, t
     } while (within != 0 && size != 0);
 }
 
-/// Skip ranges by the physical address of the first and their number,
-template <class Address> struct skip_list {
-    Address first;
-    Address size;
-    template <class M> LOBOS_OVERLAY_INLINE Address at(M&) const { return first; }
-    template <class M> LOBOS_OVERLAY_INLINE Address count(M&) const { return size; }
-};
-
-/// or those of a program, looked up when they are needed: what lies in memory need not be remembered.
-template <class Address> struct program_skips {
-    Address program;
-    template <class M> LOBOS_OVERLAY_INLINE Address at(M&) const { return program + offsetof(overlay_program, skips); }
-    template <class M> LOBOS_OVERLAY_INLINE Address count(M& memory) const
-    {
-        return static_cast<Address>(memory.load_u64(program + offsetof(overlay_program, skip_count)));
-    }
-};
-
-/// One step, as memmove would do it, without the bytes of its destination that lie in a skip range.
+/// One step, as memmove would do it, without the bytes of its destination that lie in one of `skip_count`
+/// `skip_range`s at physical address `skips`.
 ///
 /// It is cut into runs, each skipped or moved as a whole, from its beginning; or from its end, where it moves upwards
 /// over itself. `run` is where a run ends, counted from where it begins: the last byte, so that all of memory is a run
 /// too.
-template <loop_memory M, class Skips>
-LOBOS_OVERLAY_INLINE void run_around(M& memory, typename M::address destination, typename M::address source,
-    typename M::address size, bool fills, Skips skips)
+template <loop_memory M>
+LOBOS_OVERLAY_INLINE void run_step(M& memory, typename M::address destination, typename M::address source,
+    typename M::address size, bool fills, typename M::address skips, typename M::address skip_count)
 {
     using address = M::address;
     const address distance = fills ? 0 : destination - source;
@@ -184,16 +172,11 @@ LOBOS_OVERLAY_INLINE void run_around(M& memory, typename M::address destination,
         address run = size - 1;
         address at = destination;
         const bool from_the_end = distance - 1 < run; // of a fill, and of a copy onto itself, never
-        if (from_the_end) {
+        if (from_the_end)
             at += run;
-            if constexpr (piece_memory<M>)
-                if (distance >= M::smallest_piece)
-                    run = distance - 1;
-        }
         bool skipped = false;
-        address skip = skips.at(memory);
-        forget(skip);
-        for (address i = skips.count(memory); i != 0; --i, skip += static_cast<address>(sizeof(skip_range))) {
+        address skip = skips;
+        for (address i = skip_count; i != 0; --i, skip += static_cast<address>(sizeof(skip_range))) {
             // From `at` to what lies before it is farther than to anything behind, by wrapping. So a range has its
             // last byte before its own beginning if `at` lies in it, whichever way the run goes.
             address first = static_cast<address>(memory.load_u64(skip)) - 1 - at;
@@ -221,58 +204,100 @@ LOBOS_OVERLAY_INLINE void run_around(M& memory, typename M::address destination,
     blocks<M>::fence(memory); // a later step may read, from the bounce page, what this one stored
 }
 
-/// One step around `skip_count` `skip_range`s at physical address `skips`.
-template <loop_memory M>
-LOBOS_OVERLAY_INLINE void run_step(M& memory, typename M::address destination, typename M::address source,
-    typename M::address size, bool fills, typename M::address skips, typename M::address skip_count)
-{
-    run_around(memory, destination, source, size, fills, skip_list<typename M::address>{skips, skip_count});
-}
+/// What a loop knows of the ranges that no step may change: that the steps keep off them, as the verifier has proved,
+struct skips_in_plan {
+    /// One step, as memmove would do it.
+    template <loop_memory M>
+    LOBOS_OVERLAY_INLINE static void move(M& memory, typename M::address, typename M::address destination,
+        typename M::address source, typename M::address size, bool fills)
+    {
+        if (fills)
+            move_run(memory, destination, 0, size, true, false);
+        else // the end to begin with is right for what overlaps, and as good as the other for what does not
+            move_run(memory, destination, destination - source, size, false, destination > source);
+        blocks<M>::fence(memory);
+    }
+};
 
-/// Notes a stage and the clock, as the breadcrumb's word at `when`.
+/// or where they are; then it cuts the steps itself, and the plan need not be.
+struct skips_in_loop {
+    template <loop_memory M>
+    LOBOS_OVERLAY_INLINE static void move(M& memory, typename M::address program, typename M::address destination,
+        typename M::address source, typename M::address size, bool fills)
+    {
+        using address = M::address;
+        run_step(memory, destination, source, size, fills, program + offsetof(overlay_program, skips),
+            static_cast<address>(memory.load_u64(program + offsetof(overlay_program, skip_count))));
+    }
+};
+
+/// Notes a stage in the breadcrumb at `trail`, and the clock as its word at `when`.
 template <loop_memory M>
-LOBOS_OVERLAY_INLINE void tell(M& memory, typename M::address program, overlay_stage stage, typename M::address when)
+LOBOS_OVERLAY_INLINE void tell(M& memory, typename M::address trail, overlay_stage stage, typename M::address when)
 {
-    using address = M::address;
-    const auto trail = static_cast<address>(memory.load_u64(program + offsetof(overlay_program, trail)));
-    if (trail == static_cast<address>(overlay_program::no_trail)) // no other is odd
-        return;
     memory.store_u64(trail + when, memory.clock());
     memory.store_u32(trail + offsetof(breadcrumb, stage), static_cast<std::uint32_t>(stage));
 }
 
-/// Runs the `overlay_program` at physical address `program`, from the first step to the last.
-/// Preconditions: proved by the verifier; every address of the program fits in `address`.
+/// Fetches the step that lies `before`, a negative number, `end`. Whether it fills.
 template <loop_memory M>
+LOBOS_OVERLAY_INLINE bool fetch(M& memory, typename M::address end, typename M::address before,
+    typename M::address& destination, typename M::address& source, typename M::address& size)
+{
+    using address = M::address;
+    if constexpr (step_memory<M>) {
+        return memory.fetch(end, before, destination, source, size);
+    } else {
+        const address step = end + before;
+        const std::uint64_t from = memory.load_u64(step + offsetof(overlay_step, source));
+        destination = static_cast<address>(memory.load_u64(step + offsetof(overlay_step, destination)));
+        source = static_cast<address>(from);
+        size = static_cast<address>(memory.load_u64(step + offsetof(overlay_step, size)));
+        return from == overlay_step::zeros;
+    }
+}
+
+/// Notes that one step more than `done` is done.
+template <loop_memory M>
+LOBOS_OVERLAY_INLINE void tell_step(M& memory, typename M::address trail, typename M::address& done)
+{
+    if constexpr (step_memory<M>)
+        memory.count_step(trail);
+    else
+        memory.store_u64(trail + offsetof(breadcrumb, steps), ++done);
+}
+
+/// Runs the `overlay_program` at physical address `program`, from the first step to the last.
+/// Preconditions: proved by the verifier, for a loop with that way to skip; every address of the program fits in
+/// `address`.
+template <class Skips = skips_in_loop, loop_memory M>
 LOBOS_OVERLAY_INLINE void run(M& memory, typename M::address program)
 {
     using address = M::address;
+    auto trail = static_cast<address>(memory.load_u64(program + offsetof(overlay_program, trail)));
+    if (trail == static_cast<address>(overlay_program::no_trail)) // no other is odd
+        trail = program + offsetof(overlay_program, untold);
+    tell(memory, trail, overlay_stage::copying, offsetof(breadcrumb, began));
     address done = 0;
-    tell(memory, program, overlay_stage::copying, offsetof(breadcrumb, began));
-    address page = static_cast<address>(memory.load_u64(program + offsetof(overlay_program, first_page)));
+    memory.store_u64(trail + offsetof(breadcrumb, steps), done);
+    auto page = static_cast<address>(memory.load_u64(program + offsetof(overlay_program, first_page)));
     while (page != static_cast<address>(plan_page::no_page)) { // aligned too
-        address step = page + offsetof(plan_page, steps);
-        auto n = static_cast<address>(memory.load_u64(page + offsetof(plan_page, count)));
-        done += n;
-        on_the_stack(step);
-        on_the_stack(n);
-        on_the_stack(done);
-        for (; n != 0; --n) {
-            const address at = step;
-            const std::uint64_t source = memory.load_u64(at + offsetof(overlay_step, source));
-            // Where an address has 32 bits, the others tell.
-            const bool fills = sizeof(address) < 8 ? source >> 32 != 0 : source == overlay_step::zeros;
-            run_around(memory, static_cast<address>(memory.load_u64(at + offsetof(overlay_step, destination))),
-                static_cast<address>(source), static_cast<address>(memory.load_u64(at + offsetof(overlay_step, size))),
-                fills, program_skips<address>{program});
-            step += sizeof(overlay_step);
-        }
-        const auto trail = static_cast<address>(memory.load_u64(program + offsetof(overlay_program, trail)));
-        if (trail != static_cast<address>(overlay_program::no_trail))
-            memory.store_u64(trail + offsetof(breadcrumb, steps), done);
+        constexpr address step_size{sizeof(overlay_step)};
+        const address size = static_cast<address>(memory.load_u64(page + offsetof(plan_page, count))) * step_size;
+        on_the_stack(page);
+        const address end = page + address{offsetof(plan_page, steps)} + size;
+        if (address before = address{0} - size; before != 0)
+            do {
+                address destination = 0;
+                address source = 0;
+                address bytes = 0;
+                const bool fills = fetch(memory, end, before, destination, source, bytes);
+                Skips::move(memory, program, destination, source, bytes, fills);
+                tell_step(memory, trail, done);
+            } while ((before += step_size) != 0);
         page = static_cast<address>(memory.load_u64(page + offsetof(plan_page, next)));
     }
-    tell(memory, program, overlay_stage::copied, offsetof(breadcrumb, ended));
+    tell(memory, trail, overlay_stage::copied, offsetof(breadcrumb, ended));
 }
 
 } // namespace lobos::overlay

@@ -73,6 +73,7 @@ struct overlay_program {
     std::uint64_t trail;      ///< physical address of a `breadcrumb`, or `no_trail`
     std::uint64_t skip_count;
     skip_range skips[max_skips]; ///< sorted, disjoint
+    breadcrumb untold = {};      ///< what the overlay notes down where there is no trail
 
     static constexpr std::uint64_t no_trail = ~std::uint64_t{0};
 };

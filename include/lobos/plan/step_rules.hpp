@@ -60,6 +60,13 @@ template <class C> result<void> collect_writes(C& c)
     return {};
 }
 
+/// The ranges that the program skips, as many as it can hold; that they are safe regions is rule 9's.
+constexpr std::span<const skip_range> skips_of(const overlay_program& program)
+{
+    return std::span{program.skips}.first(
+        static_cast<std::size_t>(std::min<std::uint64_t>(program.skip_count, overlay_program::max_skips)));
+}
+
 /// For the message only: the first write whose destination is in no copy or zero segment.
 template <class C> std::uint64_t first_outside(const C& c)
 {
@@ -104,11 +111,14 @@ private:
 };
 
 /// Rule 3: the steps write the image, the whole image and nothing but the image: every byte of every copy and zero
-/// segment once, from where its file has it; what lies in place may be left out, and no step serves two segments.
+/// segment once, from where its file has it; what lies in place, or in a range that the program skips, may be left out,
+/// and no step serves two segments.
 /// Faults: step_not_in_image, step_wrong_source, destinations_overlap (at: the step's destination),
 /// source_size_mismatch and image_not_covered (at: destination).
 template <class C> result<void> steps_write_the_image(const C& c)
 {
+    const auto program = load<overlay_program>(c.memory, c.plan.program);
+    const auto skips = skips_of(program);
     std::size_t matched = 0;
     for (const segment& s : c.plan.image) {
         if (s.what != content::copy && s.what != content::zero)
@@ -139,7 +149,11 @@ template <class C> result<void> steps_write_the_image(const C& c)
                     ++matched;
                 }
             } else {
-                if (wanted.zero() || wanted.source() != destination)
+                const auto skip = std::ranges::find_if(
+                    skips, [&](const skip_range& r) { return r.first <= destination && destination <= r.last; });
+                if (skip != skips.end() && skip->last - destination < here)
+                    here = skip->last - destination + 1;
+                else if (skip == skips.end() && (wanted.zero() || wanted.source() != destination))
                     return refuse(fault_code::image_not_covered, stage::verifying, destination);
                 if (w != c.writes.end())
                     here = std::min(here, w->destination - destination);
@@ -152,6 +166,20 @@ template <class C> result<void> steps_write_the_image(const C& c)
     }
     if (matched != c.writes.size())
         return refuse(fault_code::step_not_in_image, stage::verifying, first_outside(c));
+    return {};
+}
+
+/// Rule 9, for a loop that does not look what it may change: no step writes to a range that the program skips.
+/// Faults: destination_in_safe_region (at: the step's destination).
+template <class C> result<void> steps_keep_off_skips(const C& c)
+{
+    const auto program = load<overlay_program>(c.memory, c.plan.program);
+    for (const skip_range& skip : skips_of(program)) {
+        const auto w = std::partition_point(
+            c.writes.begin(), c.writes.end(), [&](const verified_write& a) { return a.last() < skip.first; });
+        if (w != c.writes.end() && w->destination <= skip.last)
+            return refuse(fault_code::destination_in_safe_region, stage::verifying, w->destination);
+    }
     return {};
 }
 

@@ -60,8 +60,11 @@ template <class C> result<void> reach_is_mapped(const C& c)
         if (const auto reached = copy_reaches(c, r.range, access::read_only); !reached)
             return reached;
     }
-    const auto program = load<overlay_program>(c.memory, c.plan.program);
-    const auto trail = phys_range::checked(phys_addr::at(program.trail), byte_count::of(sizeof(breadcrumb)));
+    const auto told = load<overlay_program>(c.memory, c.plan.program).trail;
+    const auto trail = phys_range::checked(told == overlay_program::no_trail
+            ? c.plan.program + byte_count::of(offsetof(overlay_program, untold))
+            : phys_addr::at(told),
+        byte_count::of(sizeof(breadcrumb)));
     return trail ? identity_mapped(c, *trail, access::read_write) : result<void>{};
 }
 

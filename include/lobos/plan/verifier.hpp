@@ -17,6 +17,11 @@ namespace lobos {
 template <class P>
 concept departing_port = paging_traits<typename P::paging> && requires { typename P::registers; };
 
+/// Whether a port's copy loop looks what it may change (overlay::skips_in_loop). One that says it does not is given steps
+/// that keep off it.
+template <class P>
+concept skips_in_plan = requires { requires P::skips_in_plan; };
+
 /// A plan that every rule holds for. There is no other way to get one.
 class verified_plan {
 public:
@@ -48,6 +53,8 @@ result<verified_plan> verify(const exec_plan& plan, const Contract& contract, co
     then([](auto& x) { return rules::program_is_sound(x); });
     then([](auto& x) { return rules::collect_writes(x); });
     then([](auto& x) { return rules::steps_write_the_image(x); });
+    if constexpr (skips_in_plan<Port>)
+        then([](auto& x) { return rules::steps_keep_off_skips(x); });
     then([](auto& x) { return rules::sources_are_intact(x); });
     then([](auto& x) { return rules::reach_is_mapped(x); });
     then([](auto& x) { return rules::switch_page_is_alike(x); });

@@ -188,7 +188,7 @@ private:
         for (std::uint32_t used = 4; used <= loop_stack; used += 4)
             store_word(ss, esp_ - used, 0);
         loop_view view{*this};
-        overlay::run(view, load_word(ss, esp_ + 4));
+        overlay::run<overlay::skips_in_plan>(view, load_word(ss, esp_ + 4));
         next();
         return pop();
     }

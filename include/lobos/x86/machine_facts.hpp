@@ -23,6 +23,7 @@ struct machine_facts {
     std::uint8_t default_memory_type = 6; ///< entry 0 of the PAT, which new mappings have; 6 is write-back
     bool memory_encrypted = false;        ///< SME, SEV or TDX is at work
     bool boot_processor = true;           ///< INIT would not stop the others' keeper
+    reset_register reset = {};            ///< the firmware's, if the kernel knows it; nothing rests on it
     friend constexpr bool operator==(const machine_facts&, const machine_facts&) = default;
 };
 

@@ -34,6 +34,7 @@ template <paging_traits Paging> struct port {
     using entry_state = x86::entry_state;
     using route = x86::route;
     using aliases = departure_aliases;
+    static constexpr bool skips_in_plan = true; // the loop of <lobos/machine/overlay.hpp> has no other way
     static constexpr bool from_long = is_long(mode_of_traits<Paging>());
 
     /// Whether a kernel in this state can be left by this port. Faults: those of can_be_left.
@@ -97,7 +98,7 @@ template <paging_traits Paging> struct port {
         frame_writer<Paging, M> writer{memory, plan, way, where, running};
         if (const auto put = writer.put_code(code); !put)
             return put;
-        return writer.put_tables(values, entry_mode<C>(), program, {});
+        return writer.put_tables(values, entry_mode<C>(), program, running.reset);
     }
 
     /// Rule 10. Faults: those of departure_rules.

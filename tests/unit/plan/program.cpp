@@ -41,7 +41,8 @@ static_assert(offsetof(overlay_program, first_page) == 0);
 static_assert(offsetof(overlay_program, trail) == 8);
 static_assert(offsetof(overlay_program, skip_count) == 16);
 static_assert(offsetof(overlay_program, skips) == 24);
-static_assert(sizeof(overlay_program) == 24 + overlay_program::max_skips * sizeof(skip_range));
+static_assert(offsetof(overlay_program, untold) == 24 + overlay_program::max_skips * sizeof(skip_range));
+static_assert(sizeof(overlay_program) == offsetof(overlay_program, untold) + sizeof(breadcrumb));
 
 static_assert(std::is_trivially_copyable_v<plan_page> && std::is_standard_layout_v<plan_page>);
 static_assert(std::is_trivially_copyable_v<overlay_program> && std::is_standard_layout_v<overlay_program>);

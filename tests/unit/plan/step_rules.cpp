@@ -211,8 +211,25 @@ TEST_CASE("rule 3: all of the image is written, or there already", "[plan][rules
         p.steps[0] = {0x0040'3001, 0x0080'0801, 0xfff};
         CHECK(rule_3(p) == refused(image_not_covered, 0x0040'3000));
         p.steps[0] = {0x0040'3000, 0x0080'0800, 0x1000};
+        p.steps[2].size -= 0x1001; // where the survivor lies nothing need be written
+        CHECK(rule_3(p) == refused(image_not_covered, 0x0040'5fff));
+    }
+    SECTION("what the program skips may be left out, and nothing more")
+    {
         p.steps[2].size -= 1;
+        CHECK(rule_3(p) == no_fault);
+        p.steps[2].size -= 0xfff;
+        CHECK(rule_3(p) == no_fault);
+        p.program.skips[0].last -= 1;
         CHECK(rule_3(p) == refused(image_not_covered, 0x0040'6fff));
+        p.program.skips[0] = {p.program.skips[0].first + 1, p.program.skips[0].last + 1};
+        CHECK(rule_3(p) == refused(image_not_covered, 0x0040'6000));
+        p.program.skip_count = 0;
+        CHECK(rule_3(p) == refused(image_not_covered, 0x0040'6000));
+        p.program.skips[0] = {0, top};
+        p.program.skip_count = 1;
+        p.steps[2].size -= 1;
+        CHECK(rule_3(p) == no_fault); // that this is no safe region says rule 9
     }
     SECTION("what is to lie in place lies a byte beside it")
     {
@@ -284,4 +301,23 @@ TEST_CASE("rule 4: what a step reads was written by none before it", "[plan][rul
         std::swap(p.steps[0], p.steps[1]);
         CHECK(rule_4(p) == refused(source_overwritten, 0x0040'0000));
     }
+}
+
+TEST_CASE("rule 9: no step writes to what the program skips, where the loop would not see it", "[plan][rules]")
+{
+    sound_plan p;
+    const std::uint64_t step = p.steps[2].destination;
+    CHECK(rule_9_steps(p) == refused(destination_in_safe_region, step));
+    p.steps[2].size -= 0xfff; // its first byte
+    CHECK(rule_9_steps(p) == refused(destination_in_safe_region, step));
+    p.steps[2].size -= 1;
+    CHECK(rule_9_steps(p) == no_fault);
+    p.steps.push_back({0x0040'6fff, overlay_step::zeros, 1}); // its last
+    CHECK(rule_9_steps(p) == refused(destination_in_safe_region, 0x0040'6fff));
+    p.steps.back() = {0x0040'7000, overlay_step::zeros, 1};
+    CHECK(rule_9_steps(p) == no_fault);
+    p.steps.back() = {0x0040'6800, overlay_step::zeros, 1}; // inside
+    CHECK(rule_9_steps(p) == refused(destination_in_safe_region, 0x0040'6800));
+    p.program.skip_count = 0;
+    CHECK(rule_9_steps(p) == no_fault);
 }

@@ -108,70 +108,103 @@ struct direct_line {
     }
 };
 
-/// String instructions, at any address. Older processors want the destination aligned to a line of the cache for them
-/// to be fast, and all want the direction flag clear. So what reaches over itself upwards goes from its end in pieces
-/// that do not, or in words if these would be so small that starting one costs more. Where the destination lies less
-/// than a line behind the source but for whole pages, they are no faster than `words`; `non_temporal` is.
+/// A string instruction over cx bytes: words, and then the bytes that are left.
+#if defined(__x86_64__)
+#define LOBOS_X86_STRING(instruction)                                                                                  \
+    "movl %%ecx, %k[rest]\n\tshrq $3, %%rcx\n\trep " instruction "q\n\t"                                               \
+    "andl $7, %k[rest]\n\tmovl %k[rest], %%ecx\n\trep " instruction "b\n\t"
+#else
+#define LOBOS_X86_STRING(instruction)                                                                                  \
+    "movl %%ecx, %[rest]\n\tshrl $2, %%ecx\n\trep " instruction "l\n\t"                                                \
+    "andl $3, %[rest]\n\tmovl %[rest], %%ecx\n\trep " instruction "b\n\t"
+#endif
+
+/// String instructions, at any address; the direction flag is clear. What reaches over itself upwards goes from its end
+/// in pieces that do not, or in pairs of words if these would be so small that starting one costs more. Where the
+/// destination lies less than a line of the cache behind the source but for whole pages, they are no faster than
+/// `words`; `non_temporal` is.
+///
+/// Each way is one statement, for a string instruction has its registers, and a compiler that sees several of them in
+/// turn moves its variables in and out of these: twice the code.
 struct rep_movs {
     using address = std::uintptr_t;
     static constexpr address block = 1;
     static constexpr address source_alignment = 1;
-    static constexpr address line = 64;
-    static constexpr address smallest_piece = address{32} << 10;
 
-    LOBOS_OVERLAY_INLINE static void copy(address destination, address source, address size, bool)
+    LOBOS_OVERLAY_INLINE static void copy(address destination, address source, address size, bool from_the_end)
     {
-        if (destination - source < size) { // no piece
-            for (; size % pair_of_words::size != 0; overlay::forget(size)) {
-                --size;
-                *byte(destination + size) = *byte(source + size);
-            }
-            while (size != 0) {
-                size -= pair_of_words::size;
-                overlay::forget(size);
-                const address first = *word(source + size);
-                const address second = *word(source + size + sizeof(address));
-                *word(destination + size) = first;
-                *word(destination + size + sizeof(address)) = second;
-                overlay::forget(size);
-            }
-        } else {
-            const address head = (address{0} - destination) & (line - 1);
-            const address up_to_line = head < size ? head : size;
-            size -= up_to_line;
-            move_bytes(destination, source, up_to_line);
-            move_words(destination, source, size / sizeof(address));
-            move_bytes(destination, source, size % sizeof(address));
-        }
+        address rest = 0;
+        if (from_the_end)
+            downwards(destination, source, size);
+        else
+            asm volatile(LOBOS_X86_STRING("movs")
+                : "+D"(destination), "+S"(source), "+c"(size), [rest] "=&r"(rest)
+                :
+                : "memory");
     }
     LOBOS_OVERLAY_INLINE static void store_zeros(address destination, address size)
     {
-        address count = size / sizeof(address);
-        if constexpr (sizeof(address) == 8)
-            asm volatile("rep stosq" : "+D"(destination), "+c"(count) : "a"(address{0}) : "memory");
-        else
-            asm volatile("rep stosl" : "+D"(destination), "+c"(count) : "a"(address{0}) : "memory");
-        count = size % sizeof(address);
-        asm volatile("rep stosb" : "+D"(destination), "+c"(count) : "a"(address{0}) : "memory");
+        address rest = 0;
+        asm volatile(LOBOS_X86_STRING("stos")
+            : "+D"(destination), "+c"(size), [rest] "=&r"(rest)
+            : "a"(address{0})
+            : "memory");
     }
     LOBOS_OVERLAY_INLINE static void fence() {}
 
 private:
-    using any_word [[gnu::may_alias, gnu::aligned(1)]] = address; // a source may lie anywhere
-    LOBOS_OVERLAY_INLINE static any_word* word(address at) { return reinterpret_cast<any_word*>(at); }
-    LOBOS_OVERLAY_INLINE static unsigned char* byte(address at) { return reinterpret_cast<unsigned char*>(at); }
-    LOBOS_OVERLAY_INLINE static void move_bytes(address& to, address& from, address count)
+    static constexpr address smallest_piece = address{32} << 10;
+
+    LOBOS_OVERLAY_INLINE static void downwards(address destination, address source, address size)
     {
-        asm volatile("rep movsb" : "+D"(to), "+S"(from), "+c"(count) : : "memory");
-    }
-    LOBOS_OVERLAY_INLINE static void move_words(address& to, address& from, address count)
-    {
-        if constexpr (sizeof(address) == 8)
-            asm volatile("rep movsq" : "+D"(to), "+S"(from), "+c"(count) : : "memory");
-        else
-            asm volatile("rep movsl" : "+D"(to), "+S"(from), "+c"(count) : : "memory");
+        address rest = 0;
+        address distance = 0; // this and the next on the stack: registers are for what runs at every step
+        address left = 0;
+        asm volatile("mov %[to], %[rest]\n\t"
+                     "sub %[from], %[rest]\n\t"
+                     "cmp %[smallest], %[rest]\n\t"
+                     "jae 3f\n"
+                     "1:\n\t" // bytes, until the rest is whole pairs
+                     "testb %[within], %%cl\n\t"
+                     "jz 2f\n\t"
+                     "dec %[size]\n\t"
+                     "movb (%[from],%[size]), %b[rest]\n\t"
+                     "movb %b[rest], (%[to],%[size])\n\t"
+                     "jmp 1b\n"
+                     "2:\n\t" // pairs of words, the upper one first
+                     "test %[size], %[size]\n\t"
+                     "jz 5f\n\t"
+                     "mov -%c[word](%[from],%[size]), %[rest]\n\t"
+                     "mov %[rest], -%c[word](%[to],%[size])\n\t"
+                     "sub %[pair], %[size]\n\t"
+                     "mov (%[from],%[size]), %[rest]\n\t"
+                     "mov %[rest], (%[to],%[size])\n\t"
+                     "jmp 2b\n"
+                     "3:\n\t"
+                     "mov %[rest], %[distance]\n\t"
+                     "add %[size], %[to]\n\t"
+                     "mov %[size], %[left]\n"
+                     "4:\n\t" // a piece, of which the end is known
+                     "mov %[distance], %[size]\n\t"
+                     "cmp %[left], %[size]\n\t"
+                     "cmova %[left], %[size]\n\t"
+                     "sub %[size], %[left]\n\t"
+                     "sub %[size], %[to]\n\t"
+                     "mov %[to], %[from]\n\t"
+                     "sub %[distance], %[from]\n\t" //
+                     LOBOS_X86_STRING("movs")
+                     "mov %[from], %[to]\n\t" // where a whole piece began, its source ends
+                     "cmp %[left], %[size]\n\t" // which is 0
+                     "jne 4b\n"
+                     "5:"
+            : [to] "+D"(destination), [from] "+S"(source), [size] "+c"(size), [distance] "=m"(distance),
+            [left] "=m"(left), [rest] "=&q"(rest)
+            : [smallest] "i"(smallest_piece), [word] "i"(sizeof(address)), [pair] "i"(2 * sizeof(address)),
+            [within] "i"(2 * sizeof(address) - 1)
+            : "memory");
     }
 };
+#undef LOBOS_X86_STRING
 
 /// Little is copied into the caches, where a step that reads it again finds it; much would only displace what is there.
 struct general_registers : words {
@@ -254,6 +287,40 @@ template <class Mover = rep_movs> struct identity_memory : Mover {
     LOBOS_OVERLAY_INLINE static void store_byte(address at, std::uint8_t value) { *pointer<std::uint8_t>(at) = value; }
     LOBOS_OVERLAY_INLINE static void store_u32(address at, std::uint32_t value) { *pointer<std::uint32_t>(at) = value; }
     LOBOS_OVERLAY_INLINE static void store_u64(address at, std::uint64_t value) { *pointer<std::uint64_t>(at) = value; }
+    /// As C++ would, into the registers of the string instructions.
+    LOBOS_OVERLAY_INLINE static bool fetch(
+        address end, address before, address& destination, address& source, address& size)
+    {
+        address to = 0;
+        address from = 0;
+        address bytes = 0;
+        bool fills = false;
+        asm volatile("mov (%[end],%[before]), %[to]\n\t"
+                     "mov %c[at_source](%[end],%[before]), %[from]\n\t"
+                     "mov %c[at_size](%[end],%[before]), %[bytes]\n\t"
+#if defined(__x86_64__)
+                     "cmpq $-1, %[from]"
+            : "=@cce"(fills),
+#else
+                     "cmpl $0, %c[at_source]+4(%[end],%[before])" // no address has an upper half
+            : "=@ccne"(fills),
+#endif
+            [to] "=&D"(to), [from] "=&S"(from), [bytes] "=&c"(bytes)
+            : [end] "r"(end), [before] "r"(before), [at_source] "i"(offsetof(overlay_step, source)),
+            [at_size] "i"(offsetof(overlay_step, size))
+            : "memory");
+        destination = to;
+        source = from;
+        size = bytes;
+        return fills;
+    }
+    LOBOS_OVERLAY_INLINE static void count_step(address trail)
+    {
+        asm volatile("incl %c[steps](%[trail])"
+            :
+            : [trail] "r"(trail), [steps] "i"(offsetof(breadcrumb, steps))
+            : "memory");
+    }
     LOBOS_OVERLAY_INLINE static std::uint64_t clock()
     {
         if constexpr (sizeof(address) == 4) {

@@ -30,7 +30,7 @@
 #else
 #define LOBOS_OVERLAY_CODE                                                                                             \
     gnu::section("lobos_overlay_copy"), gnu::used, gnu::no_instrument_function, gnu::no_stack_protector,               \
-        gnu::no_sanitize("all"), gnu::no_sanitize_coverage, gnu::optimize("Os", "no-ivopts")
+        gnu::no_sanitize("all"), gnu::no_sanitize_coverage, gnu::optimize("Os", "no-ivopts", "omit-frame-pointer")
 #endif
 
 /// How the overlay moves memory: one of <lobos/machine/copy.hpp>, or the embedder's own. A macro, because GCC does not
@@ -76,7 +76,7 @@ extern "C" {
 [[LOBOS_OVERLAY_CODE]] inline void lobos_x86_copy(std::uintptr_t program)
 {
     identity_memory<LOBOS_X86_MOVER> memory{}; // braces: at -O0 a constructor would be a call
-    overlay::run(memory, program);
+    overlay::run<overlay::skips_in_plan>(memory, program);
 }
 }
 
