@@ -9,7 +9,6 @@
 #include "clock.hpp"
 #include "exec.hpp"
 #include "exec_linux.hpp"
-#include "exec_linux_real.hpp"
 #include "exec_multiboot.hpp"
 #include "exec_paged.hpp"
 #include "features.hpp"
