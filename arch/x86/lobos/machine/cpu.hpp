@@ -16,6 +16,12 @@ inline std::uintptr_t read_cr0()
     asm volatile("mov %%cr0, %0" : "=r"(value));
     return value;
 }
+inline std::uintptr_t read_cr2()
+{
+    std::uintptr_t value = 0;
+    asm volatile("mov %%cr2, %0" : "=r"(value));
+    return value;
+}
 inline std::uintptr_t read_cr3()
 {
     std::uintptr_t value = 0;
