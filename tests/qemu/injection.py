@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later OR BSD-2-Clause
 """Exceptions and NMIs at the instructions of an exec, from the point of no return to the new kernel's first.
 
-    injection.py KERNEL IMAGE [--copy paged|unpaged] [--entry WAY] [--points N] [--cpu MODEL] [--every N]
+    injection.py KERNEL IMAGE [--copy paged|unpaged] [--entry WAY] [--paging MODE] [--points N] [--cpu MODEL] [--every N]
 
 Every instruction of the overlay outside the copy loop is taken in turn, and N points inside the loop are drawn. An
 exception there (an undefined instruction or, with paging on, a load from where nothing is mapped) has to end in a
@@ -46,10 +46,21 @@ RECORD = re.compile(
     rb"lobos: guard: exec of generation (\d+) ended by exception (\d+) \([^)]*\), error 0x[0-9a-f]+, at (0x[0-9a-f]+)"
     rb"(?:, address (0x[0-9a-f]+))?, stage (\w+), step (\d+)\r")
 ANY_RECORD = b"lobos: guard: "
+LAST_WORDS = boot.POINT_OF_NO_RETURN + b"\r\n"
 
 
 class Failure(Exception):
     """What went wrong at one point."""
+
+
+@dataclass(frozen=True)
+class Exec(boot.Exec):
+    """With the mode of paging that the image is entered in, where that is not the kernel's own."""
+
+    paging: str = ""
+
+    def command_line(self) -> str:
+        return (f"paging={self.paging} " if self.paging else "") + super().command_line()
 
 
 class Rebooting(boot.Machine):
@@ -193,19 +204,34 @@ class Route:
         if self.stub.pc != self.depart:
             self.stub.run_to(self.depart, timeout=BOOT_WITHIN)
 
-    def reach(self, point: Point) -> bool:
-        """From the overlay's first instruction; false if the way ends before the point is reached that often."""
-        for _ in range(point.visits):
-            if self.stub.pc == point.pc and point.pc == self.depart:
-                continue
-            if self.stub.run_to(point.pc, *self.text.interrupts_off, timeout=BOOT_WITHIN) != point.pc:
+    def reach(self, point: Point, last: Point) -> bool:
+        """From the overlay's first instruction; false if the way comes to its last before the point is reached that
+        often."""
+        for visit in range(point.visits):
+            if self.stub.pc == point.pc:
+                if visit == 0:
+                    continue
+                self.stub.step()  # a breakpoint where the machine stands would hold it there
+                if self.stub.pc == point.pc:
+                    continue
+            if self.stub.run_to(*{point.pc, last.pc}, timeout=BOOT_WITHIN) != point.pc:
                 return False
         return True
+
+    def listen(self) -> None:
+        """What comes from now on is new: the kernel's last words have all arrived."""
+        deadline = time.monotonic() + 5
+        while not self.session.transcript.output.endswith(LAST_WORDS):
+            if time.monotonic() > deadline:
+                raise Failure("the kernel's last words do not arrive")
+            time.sleep(0.002)
+        self.seen = len(self.session.transcript.output)
 
     def inject(self, point: Point, page_fault: bool) -> None:
         """The machine stands at the line, and does again afterwards."""
         fault = page_fault and point.paged
         physical = self.code + point.pc % PAGE
+        self.listen()
         self.stub.write(physical, LOAD_UNMAPPED if fault else UNDEFINED, physical=True)
         self.session.command.events.clear()
         began = time.time()
@@ -241,7 +267,6 @@ class Route:
             time.sleep(0.005)
         end = self.session.transcript.output.find(b"\n", begin)
         line = bytes(self.session.transcript.output[begin:end])
-        self.seen = end
         found = RECORD.match(line)
         wanted = (14, point.pc, UNMAPPED) if fault else (6, point.pc, None)
         said = found and (int(found[2]), int(found[3], 16), int(found[4], 16) if found[4] else None)
@@ -284,7 +309,7 @@ def run_route(kernel: Path, what: boot.Exec, cpu: str, points: int, every: int) 
             for number, point in enumerate(cases):
                 try:
                     route.to_the_line()
-                    if not route.reach(point):  # the loop ended first; the target is stopped, and all begins anew
+                    if not route.reach(point, outside[-1]):  # all begins anew
                         session.human("system_reset")
                         continue
                     reached += 1
@@ -307,11 +332,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("image", type=Path)
     parser.add_argument("--copy", choices=("paged", "unpaged"), default="paged")
     parser.add_argument("--entry", default="auto")
+    parser.add_argument("--paging", default="", help="the mode that the image is entered in")
     parser.add_argument("--points", type=int, default=20, help="inside the copy loop")
     parser.add_argument("--every", type=int, default=1, help="take each Nth of the instructions outside it")
     parser.add_argument("--cpu", default="")
     args = parser.parse_args(arguments)
-    what = boot.Exec([boot.File("/boot/target", args.image)], copy=args.copy, entry=args.entry, late=True)
+    what = Exec([boot.File("/boot/target", args.image)], copy=args.copy, entry=args.entry, late=True,
+                paging=args.paging)
     try:
         failures = run_route(args.kernel, what, args.cpu, args.points, args.every)
     except boot.BootError as error:
