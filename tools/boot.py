@@ -309,6 +309,7 @@ class Exec:
     files_in_place: bool = False  # take them from where the loader put them, without a second copy
     copy: str = "paged"  # or unpaged
     entry: str = "auto"  # one of ENTRIES
+    target_paging: str = ""  # one of PAGINGS, for an image that is entered paged; empty: as the reference kernel itself
     cpus: int = 1
 
     def command_line(self) -> str:
@@ -325,6 +326,8 @@ class Exec:
             words.append(f"copy={self.copy}")
         if self.entry != "auto":
             words.append(f"entry={self.entry}")
+        if self.target_paging:
+            words.append(f"paging={self.target_paging}")
         if self.cpus != 1:
             words.append(f"cpus={self.cpus}")
         if self.append:
@@ -476,6 +479,8 @@ def parser() -> argparse.ArgumentParser:
                         help="whether paging is on while memory is copied (paged)")
     result.add_argument("--entry", choices=ENTRIES, default="auto",
                         help="by which of its entries KERNEL is started (auto: the first that it has)")
+    result.add_argument("--target-paging", choices=PAGINGS, metavar="MODE",
+                        help="the mode of paging that KERNEL is started in by --entry paged (the reference kernel's)")
     result.add_argument("--cpus", type=processors, default=1, metavar="N", help="processors of the machine (1)")
     result.add_argument("--firmware", choices=FIRMWARES, default="seabios",
                         help="of the machine (seabios); qboot has no BIOS services, so --entry real needs seabios")
@@ -493,7 +498,8 @@ def request(args: argparse.Namespace) -> Exec:
     taken = {SELF_NAME}
     images = [named(path, taken) for path in (*args.tries, args.kernel)]
     initrd = named(args.initrd, taken) if args.initrd else None
-    return Exec(images, initrd, args.append, args.chain, copy=args.copy, entry=args.entry, cpus=args.cpus)
+    return Exec(images, initrd, args.append, args.chain, copy=args.copy, entry=args.entry,
+                target_paging=args.target_paging or "", cpus=args.cpus)
 
 
 def to_stdout(data: bytes) -> None:

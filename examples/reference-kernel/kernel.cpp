@@ -44,6 +44,7 @@ struct way {
 constexpr way ways[] = {
     {"linux32", is_bzimage<image_bytes>, exec_linux32},
     {"linux64", is_bzimage<image_bytes>, exec_linux64},
+    {"real", is_bzimage<image_bytes>, exec_linux_real},
     {"paged", is_elf<image_bytes>, exec_paged},
     {"linux32", is_elf_of<elf32_class>, exec_vmlinux32},
     {"linux64", is_elf_of<elf64_class>, exec_vmlinux64},

@@ -15,6 +15,7 @@
 
 #include <lobos/overlay/copy_loop.hpp>
 #include <lobos/sim/x86_guard_check.hpp>
+#include <lobos/sim/x86_real_mode.hpp>
 #include <lobos/sim/x86_segments.hpp>
 #include <lobos/x86/port.hpp>
 
@@ -25,6 +26,7 @@ struct entry_state {
     std::uint32_t eip = 0;
     phys_addr physical_eip;
     std::uint32_t eax = 0, ebx = 0, esi = 0, ebp = 0, edi = 0;
+    std::uint32_t esp = 0; ///< in real mode, where the contract says it
     std::uint16_t cs = 0, ds = 0, es = 0, fs = 0, gs = 0, ss = 0;
     bool flat = false; ///< the segments in force are all of memory from 0, whatever the table says by now
     std::uint32_t cr0 = 0, cr3 = 0, cr4 = 0, dr7 = 0;
@@ -79,6 +81,11 @@ public:
     void load_segment(x86_segments::name which, std::uint16_t selector)
     {
         segments.load(which, selector, {gdtr_base, gdtr_limit});
+        note_selectors();
+    }
+
+    void note_selectors()
+    {
         using enum x86_segments::name;
         state.cs = segments[cs].selector;
         state.ds = segments[ds].selector;
@@ -270,6 +277,8 @@ private:
             next();
         state.ebp = state.edi = 0;
         state.eip = far_return();
+        if (!segments[cs].wide)
+            run_16();
         state.cr0 = low(mmu.cr0());
         state.cr3 = low(mmu.cr3());
         state.cr4 = low(mmu.cr4());
@@ -278,6 +287,28 @@ private:
         state.physical_eip =
             translate(segments.linear(cs, state.eip, 1, x86_mmu::intent::execute), x86_mmu::intent::execute);
         throw new_kernel_entered{state};
+    }
+
+    /// From a 16-bit segment on it is the image's own code that runs, on its way to real mode.
+    void run_16()
+    {
+        using enum x86_real_mode::register_name;
+        x86_real_mode::registers r{.ip = state.eip, .gdt = {gdtr_base, gdtr_limit}, .idt = {idtr_base, idtr_limit}};
+        r.wide[ax] = state.eax;
+        r.wide[bx] = state.ebx;
+        r.wide[si] = state.esi;
+        r.wide[sp] = esp_;
+        x86_real_mode{memory_, mmu, segments, record}.run(r);
+        idtr_base = r.idt.base;
+        idtr_limit = r.idt.limit;
+        state.eip = r.ip;
+        state.eax = r.wide[ax];
+        state.ebx = r.wide[bx];
+        state.esi = r.wide[si];
+        state.ebp = r.wide[bp];
+        state.edi = r.wide[di];
+        state.esp = r.wide[sp];
+        note_selectors();
     }
 
     // What instructions do.

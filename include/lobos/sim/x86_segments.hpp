@@ -95,6 +95,13 @@ public:
         registers_[which] = s;
     }
 
+    /// Loads a register in real mode: the base follows from the number, and nothing else changes [intel/vol3 §20.1.1].
+    void load_real(name which, std::uint16_t number)
+    {
+        registers_[which].selector = number;
+        registers_[which].base = std::uint32_t{number} << 4;
+    }
+
     /// The linear address of `size` bytes at `offset`. Throws machine_error where limit or rights forbid it.
     std::uint32_t linear(name which, std::uint32_t offset, std::size_t size, x86_mmu::intent wanted) const
     {

@@ -31,10 +31,6 @@ struct entry_registers {
     std::uint32_t real_base = 0; ///< for `real_16`: of its 64 KB segment
 };
 
-/// Selectors of the boot protocol's tables beside __BOOT_CS and __BOOT_DS: what `real_16` has.
-inline constexpr std::uint16_t real_code_selector = 0x20;
-inline constexpr std::uint16_t real_data_selector = 0x28;
-
 /// Where the running kernel has the pages of the switch.
 struct departure_aliases {
     virt_addr code, frame, stack;
@@ -84,7 +80,7 @@ public:
     result<void> put_tables(const entry_registers& values, paging_mode entry_mode, const overlay_program& program,
         reset_register reset)
     {
-        table_page own{};
+        table_page page{}; // one for all: a kernel's stack is small
         const auto cloned = clone_descriptor_table<segment_word, departure_frame::descriptor_capacity - 3>(
             running_.descriptors, [&](virt_addr at) { return running_word(at); });
         if (!cloned)
@@ -92,17 +88,21 @@ public:
         constexpr std::size_t prescribed = 6; // 0x10, 0x18, and real mode's
         const std::size_t first = std::max(cloned->words().size(), prescribed);
         first_own_ = static_cast<std::uint16_t>(first * sizeof(std::uint64_t));
-        std::ranges::copy(cloned->words(), own.descriptors);
-        put_own_descriptors(own);
-        put_gates(own, from_long, running_.code_selector, aliases_.code.raw());
+        std::ranges::copy(cloned->words(), page.descriptors);
+        put_own_descriptors(page);
+        put_gates(page, from_long, running_.code_selector, aliases_.code.raw());
 
         const departure_frame f = make_fields(values, entry_mode, program, reset);
-        store(memory_, plan_.frame, own);
+        memory_.write(plan_.frame, std::as_bytes(std::span{&page, 1}));
         store(memory_, plan_.frame, f);
-        if (way_.hub)
-            store(memory_, hub_page(), hub_tables(values.real_base));
-        if (way_.entry_page())
-            store(memory_, entry_page(), entry_tables());
+        if (way_.hub) {
+            put_hub_tables(page, values.real_base);
+            memory_.write(hub_page(), std::as_bytes(std::span{&page, 1}));
+        }
+        if (way_.entry_page()) {
+            put_entry_tables(page);
+            memory_.write(entry_page(), std::as_bytes(std::span{&page, 1}));
+        }
         return {};
     }
 
@@ -165,28 +165,26 @@ private:
         }
     }
 
-    table_page hub_tables(std::uint32_t real_base) const
+    void put_hub_tables(table_page& page, std::uint32_t real_base) const
     {
         using enum segment_descriptor::type;
-        table_page page{};
+        page = {};
         constexpr auto flat = flat_descriptor_table();
         std::ranges::copy(flat.words(), page.descriptors);
         page.descriptors[real_code_selector / 8] = segment_word::real(real_base, code_execute_read);
         page.descriptors[real_data_selector / 8] = segment_word::real(real_base, data_read_write);
         put_own_descriptors(page);
         put_gates(page, false, own_code_32(), plan_.code.raw());
-        return page;
     }
 
-    table_page entry_tables() const
+    void put_entry_tables(table_page& page) const
     {
-        table_page page{};
+        page = {};
         constexpr auto flat = flat_descriptor_table();
         std::ranges::copy(flat.words(), page.descriptors);
         page.descriptors[linux_code_selector / 8] = segment_word::code_64();
         put_own_descriptors(page);
         put_gates(page, true, own_code_64(), plan_.code.raw());
-        return page;
     }
 
     departure_frame make_fields(const entry_registers& values, paging_mode entry_mode,

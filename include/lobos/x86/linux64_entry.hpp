@@ -27,7 +27,7 @@ public:
     explicit linux64_entry(const linux_image& image, const linux_machine& machine = {})
         : image_{image},
           machine_{machine},
-          layout_{virtual_segment{linear(image.kernel), image.kernel.first(), true}}
+          layout_{same(low_memory), same(image.kernel)}
     {
     }
 
@@ -71,14 +71,15 @@ protected:
     }
 
 private:
-    static virt_range linear(phys_range r)
+    static constexpr phys_range low_memory = phys_range::of(phys_addr{}, byte_count::of(0xa'0000));
+    static constexpr virtual_segment same(phys_range r)
     {
-        return virt_range::between(virt_addr::at(r.first().raw()), virt_addr::at(r.last().raw()));
+        return {virt_range::between(virt_addr::at(r.first().raw()), virt_addr::at(r.last().raw())), r.first(), true};
     }
 
     linux_image image_;
     linux_machine machine_;
-    std::array<virtual_segment, 1> layout_;
+    std::array<virtual_segment, 2> layout_;
 };
 
 } // namespace lobos::x86

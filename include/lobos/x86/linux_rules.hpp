@@ -314,13 +314,16 @@ private:
         return told.entry(*range, type == 1, at);
     }
 
-    /// In 64-bit mode: what the protocol wants one to one, kernel, page and command line; and setup data, which newer
-    /// kernels read as early.
+    /// In 64-bit mode: what the protocol wants one to one, kernel, page and command line; and what kernels read as
+    /// early, setup data and low memory.
     result<void> mappings() const
     {
         if (!plan_.entered_paged)
             return {};
         if (const auto mapped = one_to_one(*kernel_memory(), true); !mapped)
+            return mapped;
+        constexpr phys_range low_memory = phys_range::of(phys_addr{}, byte_count::of(640 * 1024));
+        if (const auto mapped = one_to_one(low_memory, false); !mapped)
             return mapped;
         if (const auto mapped = one_to_one(phys_range::of(page_, page_size), false); !mapped)
             return mapped;

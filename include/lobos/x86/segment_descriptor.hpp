@@ -70,6 +70,10 @@ static_assert(descriptor_traits<segment_word>);
 inline constexpr std::uint16_t linux_code_selector = 0x10;
 inline constexpr std::uint16_t linux_data_selector = 0x18;
 
+/// Behind them, for an image in real mode: code and data of its 64 KB segment.
+inline constexpr std::uint16_t real_code_selector = 0x20;
+inline constexpr std::uint16_t real_data_selector = 0x28;
+
 /// The flat table of the 32-bit Linux entry.
 constexpr descriptor_table_builder<segment_word, 4> flat_descriptor_table()
 {
@@ -86,8 +90,7 @@ constexpr descriptor_table_builder<segment_word, 4> flat_descriptor_table()
 static_assert(segment_word::encode({0, 0xfffff, segment_descriptor::type::code_execute_read}) == 0x00cf'9b00'0000'ffff);
 static_assert(segment_word::encode({0, 0xfffff, segment_descriptor::type::data_read_write}) == 0x00cf'9300'0000'ffff);
 static_assert(segment_word::code_64() == 0x00af'9b00'0000'ffff);
-static_assert(
-    segment_word::real(0x9'0000, segment_descriptor::type::code_execute_read) == 0x0000'9b09'0000'ffff);
+static_assert(segment_word::real(0x9'0000, segment_descriptor::type::code_execute_read) == 0x0000'9b09'0000'ffff);
 static_assert(flat_descriptor_table().words()[linux_code_selector / 8] == 0x00cf'9b00'0000'ffff);
 static_assert(flat_descriptor_table().limit() == 0x1f);
 static_assert(!segment_word::is_flat(0x00cf'fb00'0000'ffff, segment_descriptor::type::code_execute_read)); // user

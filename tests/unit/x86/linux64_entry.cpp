@@ -42,12 +42,16 @@ TEST_CASE("Linux is entered in 64-bit mode on four levels, behind its first 512 
     CHECK(contract.parameter_pages() == 2);
 }
 
-TEST_CASE("all of init_size is mapped one to one", "[x86][linux64_entry]")
+TEST_CASE("all of init_size is mapped one to one, and low memory", "[x86][linux64_entry]")
 {
     const told_linux<linux64_entry> told;
     linux64_entry contract = told.contract();
-    REQUIRE(contract.virtual_layout().size() == 1);
-    const virtual_segment& kernel = contract.virtual_layout()[0];
+    REQUIRE(contract.virtual_layout().size() == 2);
+    const virtual_segment& low = contract.virtual_layout()[0];
+    CHECK(low.virtual_range == virt_range::of(0_va, 640_KiB));
+    CHECK(low.physical == 0_pa);
+    CHECK(low.writable);
+    const virtual_segment& kernel = contract.virtual_layout()[1];
     CHECK(kernel.virtual_range == virt_range::of(0x100'0000_va, 8_MiB));
     CHECK(kernel.physical == 0x100'0000_pa);
     CHECK(kernel.writable);

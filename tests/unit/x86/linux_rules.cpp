@@ -411,7 +411,7 @@ TEMPLATE_TEST_CASE("what 64-bit code finds one to one", "[x86][linux_rules]", li
         CHECK(said(at, level, 0x400'0000) == unmapped(at));
         CHECK(said(at, level, no_execute) == unmapped(at));
     }
-    for (const std::uint64_t at : {0x30'0000u, 0x30'1000u, 0x30'2000u}) {
+    for (const std::uint64_t at : {0x30'0000u, 0x30'1000u, 0x30'2000u, 0u, 0x9'f000u}) {
         CHECK(said(at, 0, 1) == unmapped(at));
         CHECK(said(at, 0, 2) == read_only(at));
         CHECK(said(at, 0, 0x1000) == unmapped(at));
