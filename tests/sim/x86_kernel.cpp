@@ -29,9 +29,9 @@ TEST_CASE("the simulated kernel is as hard to leave as a real one")
     using mmu = sim::x86_mmu;
     CHECK(cpu.record.count() == 0);
     // What the overlay will use one to one the TLB knows as something else, and keeps over a load of CR3.
-    cpu.mmu.load_cr3(static_cast<std::uint32_t>(sim::x86_machine::directory.first().raw()));
+    cpu.mmu.load_cr3(static_cast<std::uint32_t>(sim::x86_machine::root.raw()));
     for (std::uint64_t i = 0; i < 1024; ++i)
-        store(k.memory(), sim::x86_machine::directory.first() + byte_count::of(4 * i), std::uint32_t{0});
+        store(k.memory(), sim::x86_machine::root + byte_count::of(4 * i), std::uint32_t{0});
     CHECK(cpu.mmu.translate(0x10'0000, mmu::intent::read) == 0x50'0000_pa);
     CHECK(cpu.mmu.translate(0x7f'ffff, mmu::intent::write) == 0x3f'ffff_pa);
     CHECK_THROWS_AS(cpu.mmu.translate(0x80'0000, mmu::intent::read), sim::machine_error);

@@ -362,14 +362,14 @@ TEST_CASE("what the guard's check looks at stays as it was, and is no access of 
         CHECK_FALSE(record.first(kind, guard_gates));
 }
 
-TEST_CASE("what a 32-bit machine has not is not run")
+TEST_CASE("64-bit code is not run as 32-bit code")
 {
     const auto came_of_it = departs_after([](sim::x86_kernel& k, const exec_plan& p) {
         k.processor().interrupts_off();
         // At the place of the way out lies another's first instruction.
         const auto out = field(k, p, offsetof(x86::departure_frame, after_hub));
-        const auto other = sim::x86_pieces::instruction(x86::piece::leave_long, 0);
-        k.memory().write(phys_addr::at(out), other);
+        const auto other = sim::x86_pieces::of(x86::piece::leave_long, true);
+        k.memory().write(phys_addr::at(out), sim::x86_pieces::instruction(other, 0));
     });
-    CHECK(came_of_it.what.starts_with("not simulated"));
+    CHECK(came_of_it.what.starts_with("executes code of another width"));
 }
