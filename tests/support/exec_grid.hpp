@@ -22,9 +22,9 @@ namespace lobos::test {
 /// A kernel's files that were staged crosswise in their own destination: cycles, which the bounce page breaks, and
 /// sources from everywhere.
 template <class Paging> struct crosswise {
-    explicit crosswise(std::uint32_t seed) : machine{ram}
+    explicit crosswise(std::uint32_t seed, std::size_t pages = 32) : machine{ram}
     {
-        bytes file(0x2'0000);
+        bytes file(pages * 0x1000);
         for (std::size_t i = 0; i < file.size(); ++i)
             file[i] = pattern(i * 7 + seed);
         extents = machine.stage(file).extents;
@@ -32,18 +32,17 @@ template <class Paging> struct crosswise {
         REQUIRE(extents.back().at + page_size == where.last() + byte_count::of(1));
         std::mt19937 random{seed};
         std::ranges::shuffle(extents, random);
-        elsewhere = machine.stage(std::span{file}.first(0x1'1234), 4096 - seed % 9);
+        elsewhere = machine.stage(std::span{file}.first(file.size() / 2 + 0x234), 4096 - seed % 9);
         // What lies in free memory is put there early; in every other world that is refused.
         machine.injected.fail_every(sim::glue_call::allocate_page_at, seed % 2 == 0);
     }
     std::vector<segment> parts() const
     {
-        const phys_addr high = phys_addr::at(0x48'0000);
+        const phys_range high =
+            phys_range::of(phys_addr::at(0x48'0000), byte_count::of(where.size().raw() / 2 + 0x234));
         return {{.destination = where, .file = extents},
-            {.destination = phys_range::of(high, byte_count::of(0x1'1234)),
-                .role = segment_role::initrd,
-                .file = elsewhere.extents},
-            {.destination = phys_range::of(high + byte_count::of(0x1'1234), byte_count::of(0x4321)),
+            {.destination = high, .role = segment_role::initrd, .file = elsewhere.extents},
+            {.destination = phys_range::of(high.last() + byte_count::of(1), byte_count::of(0x4321)),
                 .what = content::zero}};
     }
 

@@ -5,6 +5,7 @@
 /// Page tables as a kernel makes its own, in any mode of paging [intel/vol3 §4.3 to §4.5]: from the manual, with
 /// nothing of the library's clone, whose work they are to be. Levels are counted from the page table, which is 0.
 
+#include <lobos/plan/program.hpp>
 #include <lobos/sim/memory.hpp>
 #include <lobos/sim/x86_table_format.hpp>
 
