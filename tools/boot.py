@@ -31,6 +31,9 @@ ROOT = Path(__file__).resolve().parent.parent
 QEMU = "qemu-system-x86_64"
 DEBUG_EXIT_STATUS = 3  # the reference kernel writes 1 to isa-debug-exit, and QEMU leaves with 2 * 1 + 1
 PAGINGS = ("4m", "4k", "pae", "4level", "5level")  # the modes of paging that the reference kernel is built for
+ENTRIES = ("auto", "real", "linux32", "linux64", "multiboot", "multiboot2", "pvh", "paged")
+FIRMWARES = {"seabios": (), "qboot": ("-bios", "qboot.rom")}  # qboot has no BIOS services
+MOST_CPUS = 255  # as many as an APIC tells apart
 SELF_NAME = "/boot/reference-kernel"  # the name by which the reference kernel execs itself
 PANIC = b"Kernel panic - not syncing"
 PIPE_SIZE = 1 << 20  # what any user may ask for
@@ -168,6 +171,9 @@ class Machine:
 
     arguments: Sequence[str]  # -kernel and what belongs to it
     memory: int = 512  # MiB
+    cpus: int = 1
+    cpu: str = "qemu64"  # QEMU's name for the processor's model
+    firmware: str = "seabios"
     timeout: float = 300.0  # seconds
     execs: int = 0  # points of no return before the target speaks
     expect: bytes | None = None
@@ -177,7 +183,7 @@ class Machine:
         # The machine must not outlive us, whatever becomes of us.
         leash = ["setpriv", "--pdeathsig", "KILL"] if shutil.which("setpriv") else []
         return [*leash, QEMU, "-nodefaults", "-no-user-config", "-machine", "pc", "-accel", "tcg",
-                "-m", str(self.memory), "-display", "none", "-no-reboot", "-S",
+                "-m", str(self.memory), "-smp", str(self.cpus), "-cpu", self.cpu, *FIRMWARES[self.firmware], "-display", "none", "-no-reboot", "-S",
                 "-chardev", "stdio,id=serial,signal=off", "-serial", "chardev:serial",
                 "-chardev", f"socket,id=monitor,fd={monitor}", "-mon", "chardev=monitor,mode=control",
                 "-device", "isa-debug-exit,iobase=0xf4,iosize=0x04",
@@ -301,6 +307,10 @@ class Exec:
     ask_for_initrd: str = ""  # another name for the initrd, such as one that no file has
     late: bool = False  # put nothing in place before the point of no return, so that the overlay copies all of it
     files_in_place: bool = False  # take them from where the loader put them, without a second copy
+    copy: str = "paged"  # or unpaged
+    entry: str = "auto"  # one of ENTRIES
+    target_paging: str = ""  # one of PAGINGS, for an image that is entered paged; empty: as the reference kernel itself
+    cpus: int = 1
 
     def command_line(self) -> str:
         words = ["exec=" + (self.ask_for or ",".join(image.name for image in self.images))]
@@ -312,6 +322,14 @@ class Exec:
             words.append("staging=late")
         if self.files_in_place:
             words.append("files=in-place")
+        if self.copy != "paged":
+            words.append(f"copy={self.copy}")
+        if self.entry != "auto":
+            words.append(f"entry={self.entry}")
+        if self.target_paging:
+            words.append(f"paging={self.target_paging}")
+        if self.cpus != 1:
+            words.append(f"cpus={self.cpus}")
         if self.append:
             words += ["--", self.append]
         return " ".join(words)
@@ -341,6 +359,12 @@ def numbered(name: str) -> Iterator[str]:
         number += 1
 
 
+def model_for(kernel: Path) -> str:
+    """A processor that runs the reference kernel: for a 64-bit one it has all that QEMU can do, 5-level paging too."""
+    with kernel.open("rb") as file:
+        return "max" if file.read(5) == b"\x7fELF\x02" else Machine.cpu
+
+
 @contextlib.contextmanager
 def exec_machine(kernel: Path, what: Exec, **options) -> Iterator[Machine]:
     """A machine with the reference kernel, told to exec. QEMU parts a list of modules at commas and a module from its
@@ -353,7 +377,7 @@ def exec_machine(kernel: Path, what: Exec, **options) -> Iterator[Machine]:
 
         modules = [f"{link(f'm{number}', file.path)} {file.name}" for number, file in enumerate(what.files(kernel))]
         arguments = ["-kernel", link("kernel", kernel), "-initrd", ",".join(modules), "-append", what.command_line()]
-        yield Machine(arguments, execs=what.chain + 1, **options)
+        yield Machine(arguments, execs=what.chain + 1, **{"cpus": what.cpus, "cpu": model_for(kernel), **options})
 
 
 def run_exec(kernel: Path, what: Exec, **options) -> Result:
@@ -403,12 +427,23 @@ examples:
   scripts/boot /boot/vmlinuz --initrd /boot/initrd.img --append "console=ttyS0" --expect "login:"
   scripts/boot memtest.elf --timeout 60 --expect "Memtest"
   scripts/boot vmlinuz --append "console=ttyS0 panic=-1" --chain 100
+  scripts/boot vmlinuz --append "console=ttyS0" --paging 5level --copy unpaged --firmware qboot
 
 exit status:
   0  the target printed TEXT (the machine is then stopped) or, without --expect, powered off by itself
   1  anything else: a fault before the point of no return, a reset, a panic, a timeout; the reason is on standard error
   2  nothing was started: wrong usage, an unreadable file, a missing package, the reference kernel does not build
 """
+
+
+def processors(text: str) -> int:
+    value = int(text)
+    if not 1 <= value <= MOST_CPUS:
+        raise ValueError
+    return value
+
+
+processors.__name__ = f"number from 1 to {MOST_CPUS}"
 
 
 def positive(kind: Callable[[str], float]) -> Callable[[str], float]:
@@ -432,13 +467,23 @@ def parser() -> argparse.ArgumentParser:
     result = argparse.ArgumentParser(
         prog="scripts/boot",
         description="Kernel-exec an image in QEMU: lobos's reference kernel starts, and replaces itself in memory by "
-                    "KERNEL, a Linux bzImage or a 32-bit ELF file. Its serial line is standard output.",
+                    "KERNEL, a Linux bzImage or an ELF file. Its serial line is standard output.",
         epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False)
     result.add_argument("kernel", type=Path, metavar="KERNEL", help="the image to exec")
     result.add_argument("--initrd", type=Path, metavar="F", help="its initial ramdisk")
     result.add_argument("--append", default="", metavar="S", help="its command line, taken as it is")
     result.add_argument("--chain", type=natural, default=0, metavar="N",
                         help="the reference kernel execs itself N times before")
+    result.add_argument("--paging", choices=PAGINGS, help="the reference kernel's mode of paging (4m)")
+    result.add_argument("--copy", choices=("paged", "unpaged"), default="paged",
+                        help="whether paging is on while memory is copied (paged)")
+    result.add_argument("--entry", choices=ENTRIES, default="auto",
+                        help="by which of its entries KERNEL is started (auto: the first that it has)")
+    result.add_argument("--target-paging", choices=PAGINGS, metavar="MODE",
+                        help="the mode of paging that KERNEL is started in by --entry paged (the reference kernel's)")
+    result.add_argument("--cpus", type=processors, default=1, metavar="N", help="processors of the machine (1)")
+    result.add_argument("--firmware", choices=FIRMWARES, default="seabios",
+                        help="of the machine (seabios); qboot has no BIOS services, so --entry real needs seabios")
     result.add_argument("--memory", type=positive(int), default=512, metavar="MiB", help="of the machine (512)")
     result.add_argument("--timeout", type=positive(float), default=300.0, metavar="S", help="in seconds (300)")
     result.add_argument("--expect", metavar="TEXT", help="stop with success when the target prints this")
@@ -453,7 +498,8 @@ def request(args: argparse.Namespace) -> Exec:
     taken = {SELF_NAME}
     images = [named(path, taken) for path in (*args.tries, args.kernel)]
     initrd = named(args.initrd, taken) if args.initrd else None
-    return Exec(images, initrd, args.append, args.chain)
+    return Exec(images, initrd, args.append, args.chain, copy=args.copy, entry=args.entry,
+                target_paging=args.target_paging or "", cpus=args.cpus)
 
 
 def to_stdout(data: bytes) -> None:
@@ -468,12 +514,17 @@ def say(text: str) -> None:
 def boot(args: argparse.Namespace) -> int:
     if args.expect == "":
         raise BootError("--expect needs a text")
+    if args.paging and args.reference_kernel:
+        raise BootError("--paging chooses a reference kernel, and so does --reference-kernel")
+    if args.entry == "real" and args.firmware == "qboot":
+        raise BootError("--entry real needs BIOS services, which --firmware qboot does not have")
     for path in (args.kernel, args.initrd, *args.tries, args.reference_kernel):
         if path is not None:
             check_readable(path)
-    kernel = args.reference_kernel or build_kernels("4m")["4m"]
-    result = run_exec(kernel, request(args), memory=args.memory, timeout=args.timeout, on_output=to_stdout,
-                      expect=None if args.expect is None else args.expect.encode())
+    paging = args.paging or "4m"
+    kernel = args.reference_kernel or build_kernels(paging)[paging]
+    result = run_exec(kernel, request(args), memory=args.memory, firmware=args.firmware, timeout=args.timeout,
+                      on_output=to_stdout, expect=None if args.expect is None else args.expect.encode())
     if result.transcript.output and not result.transcript.output.endswith(b"\n"):
         to_stdout(b"\n")
     reasons = unmet(result, args.expect)

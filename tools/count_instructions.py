@@ -88,13 +88,20 @@ def fit_words(counts: Sequence[Count]) -> str:
     if line is None:
         return "per step: too few numbers of steps for a line"
     worst = max(abs(y - line[0] - line[1] * x) for x, y in points)
-    around = sorted({count.instructions - count.parts["copy loop"] for count in counts})
+    around = sorted({count.instructions - count.parts["copy loop"] - count.parts["the copy"] for count in counts})
     nothing = sorted({y for x, y in points if x == 0})
-    words = f"copy loop: {line[0]:,.0f} + {line[1]:.2f} per step, the nearest line to {len(points)} execs, " \
+    words = f"copy loop, outside the copy: {line[0]:,.0f} + {line[1]:.2f} per step, the nearest line to {len(points)} execs, " \
             f"misses none by more than {worst:,.0f}"
     words += "".join(f"; {y} without a step" for y in nothing)
     return words + f"; all around it: {' or '.join(map(str, around))}"
 
+
+COPY = """\
+The copy itself is what moves the bytes of a step whose destination, source and size are in their registers: six
+instructions, two of them string instructions, and their iterations. The copy loop is all around that: fetching the step,
+telling a fill from a copy, finding out from which end to copy, the trail, the next step, the chain of pages. A large
+step that moves up over itself has six instructions for each of its pieces, and eight more around them; a small one goes
+by pairs of words, and these instructions count to the loop."""
 
 SELF_FILE = "/boot/itself"  # among the files; an Exec with a chain has it under boot.SELF_NAME
 
@@ -155,7 +162,7 @@ def counted(cases, count) -> list[Count]:
 
 def report(lobos: Sequence[Count], linux: Sequence[Count], word: int) -> str:
     parts = ["Instructions from interrupts-off to the new kernel's first, each repeated string instruction counted "
-             "once and its iterations apart.", "lobos, reference kernel", parts_table("steps", lobos), fit_words(lobos)]
+             "once and its iterations apart.", COPY, "lobos, reference kernel", parts_table("steps", lobos), fit_words(lobos)]
     if linux:
         parts += ["Linux, as kexec-tools sets it up: -c is kexec_load with kexec-tools' purgatory, -s kexec_file_load "
                   "with the kernel's. Purgatory's own string iterations are counted as instructions.",

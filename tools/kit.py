@@ -4,6 +4,7 @@
 `prepare` makes sure of all of it: installs, fetches, builds what is missing or out of date, and nothing else.
 """
 
+import os
 import re
 import subprocess
 import sys
@@ -29,6 +30,19 @@ class Linux:
     def file(self) -> boot.File:
         """Where a running Debian would have its source, and the paper its kernel: `linux-6.1` is enough to find it."""
         return boot.File(f"/usr/src/linux-{self.version}/vmlinuz", self.image)
+
+    @property
+    def vmlinux(self) -> boot.File:
+        """The kernel inside, unpacked."""
+        path = boot.ROOT / "build/vmlinux" / f"vmlinux-{self.version}"
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            new = path.with_name(f"{path.name}.{os.getpid()}")
+            command = [sys.executable, str(boot.ROOT / "tools/extract-vmlinux"), str(self.image), str(new)]
+            if subprocess.run(command, check=False).returncode != 0:
+                raise boot.BootError(f"{self.image} has no vmlinux that can be taken out")
+            new.replace(path)
+        return boot.File(f"/usr/src/linux-{self.version}/vmlinux", path)
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include <lobos/survive/log.hpp>
+#include <lobos/x86/guard_record.hpp>
 
 void lobos::contract_violated(const char* what)
 {
@@ -80,6 +81,10 @@ int print(const surviving_log<memory_file>& log, memory_file& memory)
     if (crumb.stage == static_cast<std::uint32_t>(overlay_stage::copied) && crumb.ticks_per_ms != 0)
         std::printf(
             "report: copy = %" PRIu64 " microseconds\n", (crumb.ended - crumb.began) * 1000 / crumb.ticks_per_ms);
+    if (crumb.exception != 0) {
+        const auto record = x86::guard_record(crumb);
+        std::printf("guard: an exec %.*s\n", static_cast<int>(record.view().size()), record.view().data());
+    }
     if (!read)
         std::fprintf(stderr, "lobos-log: corrupt at 0x%" PRIx64 "\n", read.error().at);
     return read ? 0 : 2;

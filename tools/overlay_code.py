@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0-or-later OR BSD-2-Clause
 """What a debugger wants of a kernel's ELF file to follow a kernel exec: where interrupts go off, and the overlay.
 
-The overlay is found again wherever it was copied to: by its bytes, and at the same place in a page. Works for any
-reference kernel, 32-bit or 64-bit; what this takes of it are the names of the section and of the copy loop.
+The overlay is found again wherever its pieces were copied to: each is entered at its first instruction, and known by
+its bytes. Works for any reference kernel, 32-bit or 64-bit; what this takes of it are the names of the pieces.
+
+What counts as the copy itself is the moving of a step's bytes by string instructions, as <lobos/machine/copy.hpp> writes
+it: six instructions with two string instructions among them, words and then the bytes that are left. All else in the
+loop is around it: fetching the step, its kind and its direction, the trail, and the way from step to step.
 """
 
-import bisect
 import re
 import subprocess
 from dataclasses import dataclass
@@ -16,9 +19,11 @@ import debugged
 import gdbstub
 from counted import Count
 
-SECTION = "lobos_overlay"
-COPY = re.compile(r"^lobos_\w*copy$")
-PAGE = 4096
+PIECE = re.compile(r"^lobos_x86_(\w+?)(_end)?$")
+COPIES = ("copy", "copy_32")
+NATIVE = ("depart", "arrive", "down", "copy")  # in the kernel's own mode
+LONG = ("leave_long", "switch_long")  # in 64-bit mode always
+INSTRUCTIONS_A_STRING = 3  # of those that move a step, for each string instruction
 AROUND_THE_LINE = 200  # instructions from interrupts-off until the kernel's own code is left, at most
 
 
@@ -35,52 +40,42 @@ def word_size(kernel: Path) -> int:
         return {1: 4, 2: 8}.get(file.read(5)[-1], 0)
 
 
-def section(kernel: Path, name: str) -> tuple[int, bytes]:
-    """Its address and its bytes."""
-    lines = output_of("objdump", "-s", "-j", name, str(kernel)).splitlines()
-    rows = [re.match(r" ([0-9a-f]+) ((?:[0-9a-f]{2,8} ){1,4})", line) for line in lines]
-    rows = [row for row in rows if row]
-    if not rows:
-        raise boot.BootError(f"{kernel}: no section {name}")
-    return int(rows[0][1], 16), b"".join(bytes.fromhex(row[2]) for row in rows)
-
-
 @dataclass(frozen=True)
-class Code:
-    """The overlay as it lies in the kernel's file; everything below is an offset in it."""
+class Piece:
+    """A piece of the overlay as it lies in the kernel's file."""
 
+    name: str
     bytes: bytes
-    starts: tuple[int, ...]  # of the functions, ascending
-    names: tuple[str, ...]
-    strings: dict[int, int]  # repeated string instructions, and their lengths
+    strings: dict[int, int]  # repeated string instructions, and their lengths, by their offsets
 
-    @classmethod
-    def of(cls, kernel: Path) -> "Code":
-        address, data = section(kernel, SECTION)
-        symbols = [line.split() for line in output_of("nm", "-n", "--defined-only", str(kernel)).splitlines()]
-        functions = {int(value, 16) - address: name for value, kind, name in symbols
-                     if kind in "TtWw" and address <= int(value, 16) < address + len(data)
-                     and not name.startswith("__st")}
-        starts = tuple(sorted(functions))
-        strings = {}
-        for at, text, _ in instructions(kernel, SECTION):
-            if re.match(r"rep(z|nz|e|ne)? ", text[1]):
-                strings[at - address] = text[0]
-        return cls(data, starts, tuple(functions[start] for start in starts), strings)
 
-    def name_at(self, offset: int) -> str:
-        """The function that an instruction belongs to."""
-        return self.names[max(bisect.bisect_right(self.starts, offset) - 1, 0)]
-
-    @property
-    def copy(self) -> str:
-        names = [name for name in self.names if COPY.match(name)]
-        if len(names) != 1:
-            raise boot.BootError(f"{len(names)} functions of the overlay look like the copy loop")
-        return names[0]
-
-    def start_of(self, name: str) -> int:
-        return self.starts[self.names.index(name)]
+def pieces_of(kernel: Path) -> list[Piece]:
+    """Those that the kernel has, the longest first: none begins like a longer one."""
+    place, size = {}, {}
+    for line in output_of("readelf", "--wide", "--symbols", str(kernel)).splitlines():
+        fields = line.split()
+        if len(fields) != 8 or not (found := PIECE.match(fields[7])):
+            continue
+        place[found[1] + (found[2] or "")] = int(fields[1], 16)
+        size[found[1]] = int(fields[2], 0)
+    pieces = []
+    for name, at in place.items():
+        length = place[name + "_end"] - at if name + "_end" in place else size.get(name, 0)
+        if length == 0 or name.startswith("guard") or name.endswith("_end"):
+            continue
+        long = name in LONG or (name in NATIVE and word_size(kernel) == 8)
+        code = output_of("objdump", "-d", "-w", "-M", "x86-64" if long else "i386", f"--start-address={at}",
+                         f"--stop-address={at + length}", str(kernel))
+        data, strings = b"", {}
+        for line in code.splitlines():
+            if found := re.match(r" *([0-9a-f]+):\t((?:[0-9a-f]{2} )+) *\t?(.*)", line):
+                if re.match(r"rep(z|nz|e|ne)? ", found[3]):
+                    strings[len(data)] = len(found[2].split())
+                data += bytes.fromhex(found[2])
+        pieces.append(Piece(name, data, strings))
+    if not any(piece.name in COPIES for piece in pieces):
+        raise boot.BootError(f"{kernel}: no copy loop")
+    return sorted(pieces, key=lambda piece: -len(piece.bytes))
 
 
 def instructions(kernel: Path, of: str):
@@ -114,12 +109,11 @@ class Text:
         return 0 <= address - self.first < self.size
 
 
-def part_of(function: str) -> str:
+def part_of(name: str) -> str:
     """
-    >>> part_of("lobos_x86_arrive"), part_of("lobos_x86_leave_unpaged"), part_of("lobos_x86_64_leave_paged")
-    ('arrive', 'leave', 'leave')
+    >>> part_of("arrive"), part_of("leave_flat"), part_of("switch_long")
+    ('arrive', 'leave', 'switch_long')
     """
-    name = re.sub(r"^lobos_x86_(64_)?", "", function)
     return "leave" if name.startswith("leave") else name
 
 
@@ -130,25 +124,22 @@ class Exec:
         self.session = session
         self.stub = session.stub
         self.text = Text.of(kernel)
-        self.code = Code.of(kernel)
-        self.bases: list[int] = []
+        self.pieces = pieces_of(kernel)
+        self.places: list[tuple[int, Piece]] = []
 
-    def offset(self, pc: int) -> int | None:
-        """Where in the overlay this is, in whichever mapping; None: it is not there."""
-        for base in self.bases:
-            if 0 <= pc - base < len(self.code.bytes):
-                return pc - base
-        for start in self.code.starts:  # not in a mapping that is known: a new one is entered at a function
-            base = pc - start
-            if self.bases and (base - self.bases[0]) % PAGE:
-                continue
+    def at(self, pc: int) -> tuple[int, Piece] | None:
+        """The piece that this is in, in whichever mapping, and where that begins; None: it is in none."""
+        for base, piece in self.places:
+            if 0 <= pc - base < len(piece.bytes):
+                return base, piece
+        for piece in self.pieces:  # nor in one that is known: a new one is entered at its beginning
             try:
-                there = self.stub.read(base, len(self.code.bytes))
+                there = self.stub.read(pc, len(piece.bytes))
             except gdbstub.StubError:
                 continue
-            if there == self.code.bytes:
-                self.bases.append(base)
-                return start
+            if there == piece.bytes:
+                self.places.append((pc, piece))
+                return pc, piece
         return None
 
     def to_the_line(self, timeout: float) -> int:
@@ -161,37 +152,37 @@ class Exec:
                 self.stub.step()
                 pc = self.stub.pc
                 if pc not in self.text:
-                    if self.offset(pc) is not None:
+                    if self.at(pc) is not None:
                         return counter
                     break
 
     def count(self, result: Count, timeout: float) -> None:
         begin = self.to_the_line(timeout)
         result.add("commit", self.session.instructions() - begin)
-        while (offset := self.offset(pc := self.stub.pc)) is not None:
-            name = self.code.name_at(offset)
-            if name == self.code.copy:
-                self.copy(result, pc - offset, timeout)
+        while (found := self.at(pc := self.stub.pc)) is not None:
+            base, piece = found
+            if piece.name in COPIES:
+                self.copy(result, base, piece, timeout)
                 continue
             self.stub.step()
-            if self.stub.pc == pc and offset in self.code.strings:
+            if self.stub.pc == pc and pc - base in piece.strings:
                 result.iterations += 1
             else:
-                result.add(part_of(name), 1)
+                result.add(part_of(piece.name), 1)
         result.total = self.session.instructions() - begin
         result.facts["entry"] = pc
 
-    def copy(self, result: Count, base: int, timeout: float) -> None:
+    def copy(self, result: Count, base: int, piece: Piece, timeout: float) -> None:
         """The copy loop, from its first instruction until it returns; stops only at string instructions."""
         begin = self.session.instructions()
-        size = 8 if self.stub.mode() == "long" else 4
+        size = 8 if self.stub.mode() == "long" and piece.name == "copy" else 4
         back = int.from_bytes(self.stub.read(self.stub.general("sp"), size), "little")
-        strings = {base + offset: length for offset, length in self.code.strings.items()
-                   if self.code.name_at(offset) == self.code.copy}
-        iterations = 0
+        strings = {base + offset: length for offset, length in piece.strings.items()}
+        iterations = moves = 0
         with self.stub.breakpoints(back, *strings):
             while (pc := self.stub.pc) != back:
                 if pc in strings:
+                    moves += 1
                     left = self.stub.general("cx")
                     iterations += left
                     if left < 2:
@@ -205,4 +196,6 @@ class Exec:
                         continue
                 self.stub.resume(timeout)
         result.iterations += iterations
-        result.add("copy loop", self.session.instructions() - begin - iterations)
+        around = self.session.instructions() - begin - iterations
+        result.add("copy loop", around - moves * INSTRUCTIONS_A_STRING)
+        result.add("the copy", moves * INSTRUCTIONS_A_STRING)

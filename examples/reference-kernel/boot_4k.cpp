@@ -30,8 +30,10 @@ boot_directory:
     .skip 4096
 boot_tables:
     .skip linear_tables * 4096
+boot_apic_table:
+    .skip 4096
     .balign 16
-    .skip 32768
+    .skip 65536
 boot_stack:
 
     .text
@@ -60,6 +62,10 @@ _start:
     addl $4, %edi
     addl $4096, %eax
     loop 3b
+    leal boot_directory(%ebp), %edi
+    movl $(boot_apic_table - kernel_base + 0x3), 4 * 1019(%edi)
+    leal boot_apic_table(%ebp), %edi
+    movl $0xfee0001b, 4 * 512(%edi)     # the local APIC at 0xfee00000, where it is, uncached
     movl %edx, %eax
     testl %ebp, %ebp
     jz paged

@@ -26,7 +26,9 @@ boot_directory:
     .long (page << 22) | 0x183          # present, writable, 4 MB, global
     .set page, page + 1
     .endr
-    .fill 256 - linear_pages, 4, 0
+    .fill 1019 - 768 - linear_pages, 4, 0
+    .long 0xfec0009b                    # the local APIC at 0xfee00000, where it is, uncached
+    .fill 4, 4, 0
 
     .balign 8
 gdt:
@@ -39,7 +41,7 @@ gdt_pointer:
 
     .section .bss
     .balign 16
-    .skip 32768
+    .skip 65536
 boot_stack:
 
     .text

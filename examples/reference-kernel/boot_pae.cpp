@@ -21,7 +21,9 @@ boot_directory:
     .quad (page << 21) | 0x183          # present, writable, 2 MB, global
     .set page, page + 1
     .endr
-    .fill 512 - linear_pages, 8, 0
+    .fill 503 - linear_pages, 8, 0
+    .quad 0xfee0009b                    # the local APIC, uncached
+    .fill 8, 8, 0
     .balign 32
 boot_pointers:
     .long boot_directory - kernel_base + 0x1, 0 # where they are, until the jump into the high half
@@ -39,7 +41,7 @@ gdt_pointer:
 
     .section .bss
     .balign 16
-    .skip 32768
+    .skip 65536
 boot_stack:
 
     .text

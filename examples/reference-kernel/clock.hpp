@@ -2,7 +2,7 @@
 #pragma once
 
 /// \file
-/// Time: the processor's counter, measured once against the interval timer [8254].
+/// Time: the processor's counter, measured once against the interval timer [intel/8254].
 
 #include <lobos/machine/cpu.hpp>
 

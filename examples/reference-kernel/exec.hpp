@@ -48,6 +48,17 @@ inline lobos::result<file_in_memory> read(const file& f, const options& asked)
     return asked.in_place ? file_in_memory::in_place(f) : file_in_memory::read(f);
 }
 
+/// What `use` says of the initrd that was asked for, read in; or why there is none.
+template <class Use> lobos::text_line with_initrd(const exec_request& request, const Use& use)
+{
+    const std::string_view name = request.asked.initrd;
+    const auto initrd = find_file(request.host.files, name);
+    if (!initrd)
+        return in_words(name, initrd.error());
+    const auto initrd_in = read(*initrd, request.asked);
+    return initrd_in ? use(*initrd_in) : in_words(initrd_in.error());
+}
+
 /// From a loaded image to the new kernel. Returns only when that is refused.
 template <class Contract> lobos::text_line go(const exec_request& request, const Contract& contract)
 {
@@ -76,7 +87,10 @@ template <class Contract> lobos::text_line go(const exec_request& request, const
             .touched = 0};
         store(memory, out.log->trail(), crumb);
     }
-    return in_words(commit(*staged));
+    const fault refused = commit(*staged);
+    if (out.log)
+        store(memory, out.log->trail(), breadcrumb{}); // nothing was under way
+    return in_words(refused);
 }
 
 } // namespace kernel

@@ -8,34 +8,57 @@
 #include "rsdp.hpp"
 
 #include <lobos/image/bzimage.hpp>
+#include <lobos/image/vmlinux.hpp>
 #include <lobos/x86/linux32_entry.hpp>
+#include <lobos/x86/linux64_entry.hpp>
+#include <lobos/x86/vmlinux_entry.hpp>
 
 namespace kernel {
 
 /// Enters as `Contract` says what `load` makes of the image and, if there is one, the initrd.
-template <class Contract, class Load> lobos::text_line exec_linux(const exec_request& request, const Load& load)
+template <class Contract, class Load>
+lobos::text_line exec_linux(const exec_request& request, lobos::linux_entry entry, const Load& load)
 {
+    const lobos::linux_request wanted{.command_line = request.asked.target, .entry = entry};
     const auto enter = [&](const lobos::result<lobos::linux_image>& image) {
         return image ? go(request, Contract{*image, {.acpi_rsdp = find_rsdp()}}) : in_words(image.error());
     };
-    const std::string_view name = request.asked.initrd;
-    if (name.empty())
-        return enter(load(request.image.source()));
-    const auto initrd = find_file(request.host.files, name);
-    if (!initrd)
-        return in_words(name, initrd.error());
-    const auto initrd_in = read(*initrd, request.asked);
-    if (!initrd_in)
-        return in_words(initrd_in.error());
-    return enter(load(request.image.source(), initrd_in->source()));
+    const image_bytes kernel = request.image.source();
+    if (request.asked.initrd.empty())
+        return enter(load(kernel, wanted, request.host.map));
+    return with_initrd(request,
+        [&](const file_in_memory& initrd) { return enter(load(kernel, initrd.source(), wanted, request.host.map)); });
 }
 
-/// A bzImage by its 32-bit entry.
+template <class Contract> lobos::text_line exec_bzimage(const exec_request& request, lobos::linux_entry entry)
+{
+    return exec_linux<Contract>(request, entry, [](const auto&... of) { return load_bzimage(of...); });
+}
+
+template <class Contract, class Class>
+lobos::text_line exec_vmlinux(const exec_request& request, lobos::linux_entry entry)
+{
+    return exec_linux<Contract>(request, entry, [](const auto&... of) { return lobos::load_vmlinux<Class>(of...); });
+}
+
 inline lobos::text_line exec_linux32(const exec_request& request)
 {
-    return exec_linux<lobos::x86::linux32_entry>(request, [&](const auto&... files) {
-        return load_bzimage(files..., {.command_line = request.asked.target}, request.host.map);
-    });
+    return exec_bzimage<lobos::x86::linux32_entry>(request, lobos::linux_entry::protected_32);
+}
+
+inline lobos::text_line exec_linux64(const exec_request& request)
+{
+    return exec_bzimage<lobos::x86::linux64_entry>(request, lobos::linux_entry::long_64);
+}
+
+inline lobos::text_line exec_vmlinux32(const exec_request& request)
+{
+    return exec_vmlinux<lobos::x86::vmlinux32_entry, lobos::elf32_class>(request, lobos::linux_entry::protected_32);
+}
+
+inline lobos::text_line exec_vmlinux64(const exec_request& request)
+{
+    return exec_vmlinux<lobos::x86::vmlinux64_entry, lobos::elf64_class>(request, lobos::linux_entry::long_64);
 }
 
 } // namespace kernel

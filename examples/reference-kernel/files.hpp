@@ -25,39 +25,48 @@ struct file {
 
 using file_table = lobos::fixed_list<file, 32>;
 
-/// True when `name` is a component of `path`, or the beginning of one up to a separator of its parts.
-constexpr bool is_part_of(std::string_view name, std::string_view path)
+/// How much of a component of `path` the `name` is: 2 for all of it, 1 for its beginning up to a separator of its
+/// parts, 0 for nothing.
+constexpr int part_of(std::string_view name, std::string_view path)
 {
+    int most = 0;
     for (std::size_t begin = 0; !name.empty() && begin < path.size();) {
         const std::size_t slash = std::min(path.find('/', begin), path.size());
         const std::string_view component{path.data() + begin, slash - begin};
+        if (component == name)
+            return 2;
         if (component.starts_with(name)) {
-            const char after = component.size() == name.size() ? '-' : component[name.size()];
+            const char after = component[name.size()];
             if (after == '.' || after == '-' || after == '_')
-                return true;
+                most = 1;
         }
         begin = slash + 1;
     }
-    return false;
+    return most;
 }
-static_assert(is_part_of("linux-6.1", "/usr/src/linux-6.1.0-50-686/vmlinuz"));
-static_assert(!is_part_of("linux-6.1", "/usr/src/linux-6.10/vmlinuz") && !is_part_of("", "/a"));
+static_assert(part_of("linux-6.1", "/usr/src/linux-6.1.0-50-686/vmlinuz") == 1);
+static_assert(part_of("vmlinuz", "/usr/src/linux-6.1.0-50-686/vmlinuz") == 2);
+static_assert(part_of("linux-6.1", "/usr/src/linux-6.10/vmlinuz") == 0 && part_of("", "/a") == 0);
 
-/// The one file that `name` means, or why there is none.
+/// The one file that `name` means, or why there is none. A whole path means more than a whole component of one, and
+/// that more than a beginning.
 constexpr std::expected<file, std::string_view> find_file(const file_table& files, std::string_view name)
 {
     const file* found = nullptr;
+    int best = 0;
+    bool several = false;
     for (const file& f : files) {
         if (f.path == name)
             return f;
-        if (!is_part_of(name, f.path))
-            continue;
-        if (found)
-            return std::unexpected<std::string_view>{"more than one file has that name"};
-        found = &f;
+        const int here = part_of(name, f.path);
+        several = here == best ? several || here != 0 : here < best && several;
+        if (here > best)
+            best = here, found = &f;
     }
     if (!found)
         return std::unexpected<std::string_view>{"no file has that name"};
+    if (several)
+        return std::unexpected<std::string_view>{"more than one file has that name"};
     return *found;
 }
 

@@ -7,6 +7,8 @@
 #include "arena.hpp"
 #include "console.hpp"
 #include "frames.hpp"
+#include "processors.hpp"
+#include "rsdp.hpp"
 
 #include <lobos/glue/kernel_glue.hpp>
 #include <lobos/machine/processor.hpp>
@@ -37,12 +39,17 @@ public:
     void free_workspace(std::span<std::byte> space) noexcept { workspace.give(space); }
 
     lobos::machine::processor& processor() { return processor_; }
-    void before_point_of_no_return() noexcept { out.say("point of no return"); }
+    void before_point_of_no_return() noexcept
+    {
+        if (!other_processors.stop())
+            out.say("processors: cannot be stopped");
+        out.say("point of no return");
+    }
 
 private:
     const lobos::region_map& map_;
     bool late_;
-    lobos::machine::processor processor_;
+    lobos::machine::processor processor_{firmware_reset()};
 };
 
 static_assert(lobos::kernel_glue<glue>);

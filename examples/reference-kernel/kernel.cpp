@@ -9,12 +9,16 @@
 #include "clock.hpp"
 #include "exec.hpp"
 #include "exec_linux.hpp"
+#include "exec_linux_real.hpp"
+#include "exec_multiboot.hpp"
 #include "exec_paged.hpp"
 #include "features.hpp"
 #include "glue.hpp"
 #include "machine.hpp"
 #include "options.hpp"
 #include "report.hpp"
+
+#include <lobos/x86/guard_record.hpp>
 
 namespace kernel {
 namespace {
@@ -23,6 +27,12 @@ using namespace lobos;
 
 constinit machine this_machine; // no start-up code runs constructors here, so all globals are constinit
 constinit options boot_options;
+
+template <class Class> bool is_elf_of(const image_bytes& image)
+{
+    std::uint8_t ident[5];
+    return is_elf(image) && read_value(image, 0, ident) && ident[4] == Class::ei_class;
+}
 
 /// A way into an image: what `entry=` calls it, whether an image may have it, and the exec.
 struct way {
@@ -34,7 +44,14 @@ struct way {
 /// All ways there are. Of those that an image may take, `entry=auto` is the first.
 constexpr way ways[] = {
     {"linux32", is_bzimage<image_bytes>, exec_linux32},
+    {"linux64", is_bzimage<image_bytes>, exec_linux64},
+    {"real", is_bzimage<image_bytes>, exec_linux_real},
     {"paged", is_elf<image_bytes>, exec_paged},
+    {"linux32", is_elf_of<elf32_class>, exec_vmlinux32},
+    {"linux64", is_elf_of<elf64_class>, exec_vmlinux64},
+    {"multiboot", is_multiboot<image_bytes>, exec_multiboot},
+    {"multiboot2", is_multiboot2<image_bytes>, exec_multiboot2},
+    {"pvh", is_pvh<image_bytes>, exec_pvh},
 };
 
 /// Goes the way that is asked for. Returns only when that is refused.
@@ -116,27 +133,41 @@ std::string_view next_command_line(std::span<char> buffer)
     return line.view();
 }
 
-/// Takes up the log of the kernels before, and says what the last of them said; or begins a new one.
-void find_log()
+constexpr std::string_view first_words = "reference kernel, generation ";
+
+/// The log of the kernels before, or a new one. True when it is theirs.
+bool take_up_log()
 {
-    auto found = surviving_log<linear_memory>::find(memory, this_machine.map);
+    if (!this_machine.log_region) {
+        out.show("log: there is no room for one");
+        return false;
+    }
+    auto found = surviving_log<linear_memory>::open(memory, *this_machine.log_region);
     const bool survived = found.has_value();
     if (!survived)
-        found = surviving_log<linear_memory>::create(memory, log_region());
+        found = surviving_log<linear_memory>::create(memory, *this_machine.log_region);
     if (!found) {
         out.show("log: there is no room for one");
-        return;
+        return false;
     }
     out.log = *found;
-    if (!survived) {
+    if (!survived)
         out.show(text_line{"log: none survives, new ring at "}.add(found->memory_range().first()));
-        return;
-    }
+    return survived;
+}
+
+/// Says what the last of the kernels before said; and what became of its exec, if that was not this kernel.
+void read_log()
+{
     std::size_t lines = 0;
     std::size_t last_generation = 0; // the first line of the kernel that was here before
-    const auto read = found->for_each([&](std::string_view text) {
-        if (text.starts_with("reference kernel, "))
+    std::uint32_t generation = 0;
+    const auto read = out.log->for_each([&](std::string_view text) {
+        if (text.starts_with(first_words)) {
             last_generation = lines;
+            std::string_view rest = text_from(text, first_words.size());
+            generation = number(take_until(rest, ','));
+        }
         ++lines;
     });
     text_line told{"log: "};
@@ -145,11 +176,28 @@ void find_log()
         told.add(", and then it is corrupt");
     out.show(told);
     std::size_t line = 0;
-    (void)found->for_each([&](std::string_view text) {
+    (void)out.log->for_each([&](std::string_view text) {
         if (line++ >= last_generation)
             out.show(text_line{"survived: "}.add(text));
     });
-    report_trail(load<breadcrumb>(memory, found->trail()));
+    const auto crumb = load<breadcrumb>(memory, out.log->trail());
+    report_trail(crumb);
+    if (x86::ended_early(crumb)) {
+        out.say(text_line{"guard: exec of generation "}
+                .add_decimal(generation)
+                .add(" ")
+                .add(x86::guard_record(crumb).view()));
+        store(memory, out.log->trail(), breadcrumb{});
+    }
+}
+
+void start_processors()
+{
+    if (processors::someone_ran()) {
+        out.show("stopped: a processor of the kernel before ran on");
+        stop();
+    }
+    out.show(text_line{"processors: "}.add_decimal(other_processors.start(boot_options.cpus)).add(" running"));
 }
 
 } // namespace
@@ -169,8 +217,9 @@ extern "C" [[noreturn]] void kernel_main(std::uint32_t magic, std::uint32_t info
     }
     boot_options = parse(this_machine.command_line);
     out.show(turn_features_on(glue::port::from_long));
-    find_log();
-    out.say(text_line{"reference kernel, generation "}
+    if (take_up_log())
+        read_log();
+    out.say(text_line{first_words}
             .add_decimal(boot_options.generation)
             .add(", ")
             .add(to_string(x86::mode_of_traits<glue::port::paging>())));
@@ -178,11 +227,16 @@ extern "C" [[noreturn]] void kernel_main(std::uint32_t magic, std::uint32_t info
             .add_decimal(frame_pool.free())
             .add(" pages free, region map CRC ")
             .add_hex(this_machine.map_checksum(), 8));
+    if (boot_options.chain != 0)
+        out.show(text_line{"padding: kept through "}.add_decimal(pass_on_padding()).add(" execs"));
     for (const file& f : this_machine.files)
         out.show(text_line{"file "}.add(f.path).add(" ").add(f.size).add(" bytes"));
 
     if (boot_options.sum_size != 0)
         report_checksum(phys_addr::at(boot_options.sum_at), byte_count::of(boot_options.sum_size));
+
+    if (boot_options.cpus > 1)
+        start_processors();
 
     static std::array<char, 17000> line;
     if (boot_options.generation < boot_options.chain)

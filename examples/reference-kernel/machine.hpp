@@ -8,33 +8,12 @@
 #include "console.hpp"
 #include "files.hpp"
 #include "options.hpp"
+#include "survivors.hpp"
 
 #include <lobos/core/region_map.hpp>
 #include <lobos/x86/multiboot_info.hpp>
 
-extern "C" {
-extern std::byte image_begin[];
-extern std::byte image_end[];
-extern std::byte safe_begin[];
-extern std::byte safe_end[];
-}
-
 namespace kernel {
-
-inline lobos::phys_range physical(const std::byte* begin, const std::byte* end)
-{
-    const auto first = reinterpret_cast<std::uintptr_t>(begin) - static_cast<std::uintptr_t>(kernel_base);
-    return lobos::phys_range::of(
-        lobos::phys_addr::at(first), lobos::byte_count::of(static_cast<std::uint64_t>(end - begin)));
-}
-inline lobos::phys_range own_image()
-{
-    return physical(image_begin, image_end);
-}
-inline lobos::phys_range log_region()
-{
-    return physical(safe_begin, safe_end);
-}
 
 class machine {
     std::array<lobos::region, 256> map_storage_{};
@@ -43,6 +22,7 @@ public:
     lobos::region_map map{map_storage_};
     file_table files;
     std::string_view command_line;
+    std::optional<lobos::phys_range> log_region; ///< where the log lies or is to lie; nothing without room
 
     /// Reads it all and makes the free memory known.
     /// Faults: those of the multiboot reader; no_space when there are more files or longer names than there is room
@@ -58,9 +38,9 @@ public:
             if (ok)
                 ok = map.add(r.range, r.kind == region_kind::safe ? region_kind::usable : r.kind);
         if (ok)
-            ok = map.add(log_region(), region_kind::surviving);
-        if (ok)
             ok = read_strings(reader);
+        if (ok)
+            ok = keep_survivors();
         if (!ok)
             return ok;
 
@@ -94,6 +74,21 @@ public:
     }
 
 private:
+    /// The padding survives only for the sake of this kernel itself: another image may want its place.
+    lobos::result<void> keep_survivors()
+    {
+        using namespace lobos;
+        if (parse(command_line).chain != 0)
+            if (const auto kept = map.add(padding_page(), region_kind::surviving); !kept)
+                return kept;
+        fixed_list<phys_range, file_table::capacity() + 1> taken;
+        (void)taken.push_back(own_image());
+        for (const file& f : files)
+            (void)taken.push_back(phys_range::of(f.at, f.size));
+        log_region = place_of_log(map, taken);
+        return log_region ? map.add(*log_region, region_kind::surviving) : result<void>{};
+    }
+
     lobos::result<void> read_strings(const lobos::multiboot_reader<linear_memory>& reader)
     {
         using namespace lobos;

@@ -2,10 +2,10 @@
 #pragma once
 
 /// \file
-/// The kernel's command line: `exec=NAME[,NAME...] [initrd=NAME] [entry=WAY] [copy=paged|unpaged] [chain=N]
-/// [generation=G] [cpus=N] [-- TARGET COMMAND LINE]`. The first word is the loader's name for the kernel. The names are
-/// tried in turn until one can be executed, by the entry of that name; before that the kernel executes itself `chain`
-/// times, and counts.
+/// The kernel's command line: `exec=NAME[,NAME...] [initrd=NAME] [entry=WAY] [paging=MODE]
+/// [copy=paged|unpaged] [chain=N] [generation=G] [cpus=N] [-- TARGET COMMAND LINE]`. The first word is the loader's
+/// name for the kernel. The names are tried in turn until one can be executed, by the entry of that name; before that
+/// the kernel executes itself `chain` times, and counts.
 
 #include <algorithm>
 #include <cstdint>
@@ -17,7 +17,8 @@ struct options {
     std::string_view exec;           ///< names with commas between them
     std::string_view initrd;         ///< empty: none
     std::string_view entry = "auto"; ///< by which of its entries an image is started; auto: the first that it has
-    std::uint32_t cpus = 1;          ///< so many processors run this kernel
+    std::string_view paging; ///< the mode that an image is entered in, where it is entered paged; empty: this one
+    std::uint32_t cpus = 1;  ///< so many processors run this kernel
     std::uint32_t chain = 0;
     std::uint32_t generation = 0;
     bool late = false;        ///< no byte of an image is put in place before the point of no return
@@ -71,6 +72,8 @@ constexpr options parse(std::string_view line)
             o.initrd = word;
         else if (key == "entry")
             o.entry = word;
+        else if (key == "paging")
+            o.paging = word;
         else if (key == "cpus")
             o.cpus = number(word);
         else if (key == "chain")
@@ -95,6 +98,7 @@ static_assert(parse("k exec=a,b initrd=c chain=12 -- quiet").exec == "a,b");
 static_assert(parse("k chain=12 generation=3").chain == 12 && parse("k chain=12").target.empty());
 static_assert(parse("k staging=late").late && !parse("k staging=early").late);
 static_assert(parse("k entry=pvh").entry == "pvh" && parse("k").entry == "auto");
+static_assert(parse("k paging=5level").paging == "5level" && parse("k").paging.empty());
 static_assert(parse("k cpus=4").cpus == 4 && parse("k").cpus == 1);
 static_assert(parse("k copy=unpaged").unpaged && !parse("k copy=paged").unpaged);
 static_assert(parse("k files=in-place checksum=4096+12").in_place && parse("k checksum=4096+12").sum_size == 12);

@@ -3,9 +3,11 @@
 
 /// \file
 /// The ACPI root pointer, where a PC's firmware leaves it: in the first KiB of the extended BIOS data area, or between
-/// 0xE0000 and 1 MiB, on a 16-byte boundary [acpi/6.5 §5.2.5.1].
+/// 0xE0000 and 1 MiB, on a 16-byte boundary [acpi/6.5 §5.2.5.1]; and the way to reset the machine that it leads to.
 
 #include "linear_memory.hpp"
+
+#include <lobos/x86/acpi_reset.hpp>
 
 #include <optional>
 #include <string_view>
@@ -36,6 +38,15 @@ inline std::optional<lobos::phys_addr> find_rsdp()
         if (const auto found = find_rsdp_in(extended, extended + 1024))
             return found;
     return find_rsdp_in(0xe0000, 0x100000);
+}
+
+/// What the firmware says of resetting the machine; port 0 when that is nothing, or lies out of reach.
+inline lobos::x86::reset_register firmware_reset()
+{
+    const auto root = find_rsdp();
+    if (!root)
+        return {};
+    return lobos::x86::find_reset_register(memory, *root, mapped_memory).value_or(lobos::x86::reset_register{});
 }
 
 } // namespace kernel

@@ -61,6 +61,13 @@ private:
 };
 static_assert(image_source<long_file>);
 
+/// Whether it may be an ELF file of hundreds of program headers: nothing new, and slow.
+inline bool takes_long(const long_file& file)
+{
+    const std::uint64_t at = file.has(4, 1) && file.peek<std::uint8_t>(4) == 2 ? 56 : 44;
+    return file.has(at, 2) && file.peek<std::uint16_t>(at) > 200;
+}
+
 /// Memory that holds `content` in `count` pieces, the last one first, gaps between them.
 class scattered {
 public:

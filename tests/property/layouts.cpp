@@ -128,7 +128,7 @@ private:
         }
         for (std::size_t i = 0; i < n; ++i)
             if ((safe >> i & 1) != 0) {
-                safe_.push_back({phys_range::of(page(i), page_size), safe_role::parameters});
+                safe_.push_back({phys_range::of(page(i), page_size), safe_role::log});
                 if (i != 0 && (safe >> (i - 1) & 1) != 0) // neighbours lie in one piece of padding
                     image_.back().destination =
                         phys_range::between(image_.back().destination.first(), safe_.back().range.last());

@@ -135,13 +135,17 @@ def corrupt_elfs(good: bytes) -> Iterator[BadImage]:
         yield BadImage(name, with_field(good, *where, value))
 
 
+LOG_OF_512_MIB = 0x1FE00000  # where the reference kernel has its log in a machine of so much memory
+
+
 def misplaced_elfs(good: bytes) -> Iterator[BadImage]:
     """Well-formed, so that they are loaded; what is wrong is found once pages have been taken and tables made."""
     headers = [field(good, *E_PHOFF) + number * PHDR_SIZE for number in range(field(good, *E_PHNUM))]
     padding = next(at for at in headers if field(good, at, "I") == PT_LOBOS_PADDING)
     unpadded = with_field(good, padding, "I", PT_NULL)
-    yield BadImage("elf-over-the-log", unpadded)
     at = first_load(good)
+    over_the_log = with_field(unpadded, at + P_PADDR, "I", LOG_OF_512_MIB - 0x100000)
+    yield BadImage("elf-over-the-log", with_field(over_the_log, at + P_MEMSZ, "I", 0x101000))
     for name, address in (
         ("elf-askew", 0x200000),  # mapped at 0xC0100000 by 4 MB pages, so it has to lie 1 MiB into one
         ("elf-over-the-firmware", 0xA0000),

@@ -269,3 +269,22 @@ TEST_CASE("a null stack selector is 64-bit code's alone, and code of two widths 
     CHECK(p.loading(cs, 0) == sim::exception_code{gp, 0});
     CHECK(p.loading(cs, 0x28) == sim::exception_code{gp, 0x28});
 }
+
+TEST_CASE("in real mode a number is a base, and limit and rights stay")
+{
+    processor p;
+    p.put(3, 0x0000'9309'0000'1fff); // 8 KB at 0x90000
+    p.load(ds, 0x18);
+    p.load(es, 0x10);
+    for (const auto name : {ds, es})
+        p.segments.load_real(name, 0x1234);
+    CHECK(p.segments[ds].selector == 0x1234);
+    CHECK(p.segments[ds].base == 0x1'2340);
+    CHECK(p.segments[ds].limit == 0x1fff);
+    CHECK(p.segments[es].limit == 0xffff'ffff);
+    CHECK(p.segments.linear(ds, 0x1fff, 1, writing) == 0x1'433f);
+    CHECK(p.using_it(ds, 0x2000, 1, reading) == gp);
+    p.segments.load_real(ss, 0); // null is a number like any other
+    p.segments.load_real(ds, 0);
+    CHECK(p.segments.linear(ds, 0x1000, 1, reading) == 0x1000);
+}

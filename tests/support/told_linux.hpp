@@ -176,4 +176,37 @@ inline fault broken_at(phys_addr at)
     return {fault_code::entry_contract_broken, stage::verifying, at.raw()};
 }
 
+inline const linux_efi firmware{.is_64_bit = true,
+    .system_table = 0x5001'0000_pa,
+    .memory_map = phys_range::of(0x5001'1000_pa, byte_count::of(48 * 10)),
+    .descriptor_size = 48,
+    .descriptor_version = 1};
+
+/// All that can be told.
+inline linux_told everything()
+{
+    return {.holes = 80, .seed = true, .rsdp = 0xf'5a10_pa, .efi = firmware};
+}
+
+inline fault not_safe(phys_addr at)
+{
+    return {fault_code::outside_safe_region, stage::verifying, at.raw()};
+}
+inline fault out_of_reach(phys_addr at)
+{
+    return {fault_code::bad_range, stage::verifying, at.raw()};
+}
+
+using all_entries = std::tuple<x86::linux32_entry, x86::linux64_entry, x86::vmlinux32_entry, x86::vmlinux64_entry>;
+using both_entries = std::tuple<x86::linux32_entry, x86::linux64_entry>;
+
+/// A field of the page is another.
+template <class Contract, class T>
+fault with(std::size_t offset, T value, const linux_told& what = {})
+{
+    told_linux<Contract> told{what};
+    told.put(offset, value);
+    return told.verdict();
+}
+
 } // namespace lobos::test

@@ -86,13 +86,15 @@ private:
         const std::size_t writes = segments + runs + overlay_program::max_skips; // each cuts one step at most
         const std::size_t bytes = writes * sizeof(planner_run) + runs * sizeof(overlay_step) +
             segments * sizeof(segment) + 2 * runs * sizeof(extent) + safe * sizeof(safe_region) +
-            (regions + 2 * safe + 1) * sizeof(region) + 2 * segments * sizeof(sum);
+            max_parameter_pages * sizeof(extent) + (regions + 2 * safe + 1) * sizeof(region) +
+            2 * segments * sizeof(sum);
         if (const auto borrowed = out_.workspace_.borrow(bytes); !borrowed)
             return borrowed;
         runs_ = out_.workspace_.template carve<planner_run>(writes);
         steps_ = out_.workspace_.template carve<overlay_step>(runs);
         image_ = out_.workspace_.template carve<segment>(segments);
         extents_ = out_.workspace_.template carve<extent>(runs);
+        parameter_extents_ = out_.workspace_.template carve<extent>(contract_.parameter_pages());
         out_.frames_.keep_list_in(out_.workspace_.template carve<extent>(runs));
         out_.sums_.image = out_.workspace_.template carve<sum>(segments);
         out_.sums_again_.image = out_.workspace_.template carve<sum>(segments);
@@ -108,8 +110,26 @@ private:
             role == safe_role::parameters ? parameter_reach(contract_, reach) : reach);
     }
 
-    /// What can lie in place already.
-    result<void> put_in_place() { return out_.frames_.stage(contract_.segments(), image_, extents_); }
+    /// What can lie in place already; and the pages of parameters, for the segments that are made of them. As these are
+    /// written last, no such segment is in place early.
+    result<void> put_in_place()
+    {
+        if (const auto done = out_.frames_.stage(contract_.segments(), image_, extents_); !done)
+            return done;
+        for (std::size_t i = 0; i < parameter_extents_.size(); ++i) {
+            const auto page = take(safe_role::parameters);
+            if (!page)
+                return std::unexpected{page.error()};
+            parameters_[i] = *page;
+            parameter_extents_[i] = {*page, page_size};
+        }
+        for (segment& s : image_)
+            if (s.what == content::parameters) {
+                s.what = content::copy;
+                s.file = parameter_extents_;
+            }
+        return {};
+    }
 
     /// The order of the copy for the rest. The bounce page comes first: it is part of the steps.
     result<void> make_steps()
@@ -145,8 +165,6 @@ private:
         plan_.mode_page_count = port::mode_pages(way_);
         for (std::size_t i = 0; i < plan_.mode_page_count; ++i)
             page(plan_.mode_pages[i], safe_role::mode);
-        for (std::size_t i = 0; i < contract_.parameter_pages(); ++i)
-            page(parameters_[i], safe_role::parameters);
         if (ok)
             ok = lay_out_steps();
         if (!ok)
@@ -414,6 +432,7 @@ private:
     std::span<overlay_step> steps_ = {};
     std::span<segment> image_ = {};
     std::span<extent> extents_ = {};
+    std::span<extent> parameter_extents_ = {};
     std::span<region> handed_storage_ = {};
     std::array<phys_addr, max_parameter_pages> parameters_ = {};
     std::uint64_t first_page_ = plan_page::no_page;

@@ -19,11 +19,13 @@
 
 namespace lobos {
 
-struct elf_image {
+/// An image that is entered with paging on: what must lie where, and where it must be mapped.
+struct paged_image {
     segment_list segments;
     fixed_list<virtual_segment, max_segments> mappings;
-    virt_addr entry; ///< `e_entry`, as the `elf_entry` reads it
+    virt_addr entry; ///< of an ELF file: `e_entry`, as the `elf_entry` reads it
 };
+using elf_image = paged_image;
 
 /// What `e_entry` is.
 enum class elf_entry : std::uint8_t {

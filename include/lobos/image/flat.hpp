@@ -4,11 +4,13 @@
 /// \file
 /// Images entered in flat 32-bit protected mode at a physical address, which is how multiboot 1 and 2, PVH and plain
 /// binaries begin. All numbers are bytes or physical byte addresses; everything lies below 4 GiB. Here is what these
-/// formats share: a plain file, a file whose header carries load addresses, and an ELF file of either class.
+/// formats share: a plain file, a file whose header carries load addresses, an ELF file of either class, and modules.
+/// A plain file may be entered with paging on as well, at a virtual address.
 
 #include <cstdint>
 #include <optional>
 
+#include <lobos/core/region_map.hpp>
 #include <lobos/image/elf.hpp>
 
 namespace lobos {
@@ -137,6 +139,81 @@ result<flat_image> load_flat(const S& file, phys_addr at, byte_count zeros = {},
 {
     return flat::place(
         file, 0, file.size().raw(), at, zeros.raw(), checked_add(at, entry).value_or(phys_addr::at(~std::uint64_t{0})));
+}
+
+/// Loads a plain binary that is entered with paging on: the whole file at `at`, then `zeros` zero bytes, all of it
+/// mapped at `mapped_at`, where it may write, and entered `entry` bytes from its beginning. It may lie above 4 GiB, if
+/// the mode of paging reaches that. Faults: empty_image (a file of no bytes), bad_range (it wraps in physical or
+/// virtual memory; at: `at` or `mapped_at`), entry_not_in_image (at: the entry's address, or the last one there is if
+/// it wraps).
+template <image_source S>
+result<paged_image> load_flat_paged(
+    const S& file, phys_addr at, virt_addr mapped_at, byte_count zeros = {}, byte_count entry = {})
+{
+    const byte_count size = file.size();
+    if (size.raw() == 0)
+        return refuse(fault_code::empty_image, stage::loading, 0);
+    const auto copied = phys_range::checked(at, size);
+    const bool fits = copied && zeros.raw() <= ~copied->last().raw() && zeros.raw() <= ~size.raw();
+    const auto mapped = fits ? virt_range::checked(mapped_at, size + zeros) : std::nullopt;
+    if (!fits)
+        return refuse(fault_code::bad_range, stage::loading, at);
+    if (!mapped)
+        return refuse(fault_code::bad_range, stage::loading, mapped_at);
+    if (entry >= size)
+        return refuse(fault_code::entry_not_in_image, stage::loading,
+            checked_add(mapped_at, entry).value_or(virt_addr::at(~std::uint64_t{0})));
+    paged_image image{.segments = {}, .mappings = {}, .entry = mapped_at + entry};
+    bool room = image.segments.push_back({.destination = *copied, .file = file.extents()}) &&
+        image.mappings.push_back({*mapped, at, true});
+    if (zeros.raw() != 0)
+        room = room &&
+            image.segments.push_back(
+                {.destination = phys_range::of(copied->last() + byte_count::of(1), zeros), .what = content::zero});
+    expects(room, "flat: two segments fit");
+    return image;
+}
+
+/// Puts `file` where the image will find it as a module: the highest hole of usable memory below 4 GiB that begins at a
+/// multiple of `alignment`, clear of the image and of `taken`. The byte behind it lies below 4 GiB too. Returns its
+/// place, to be announced.
+/// Faults: empty_image (a file of no bytes), no_room (at: its size), no_space (more than `max_segments`).
+template <image_source S>
+result<phys_range> add_module(segment_list& segments, const S& file, byte_count alignment, const region_map& map,
+    std::span<const phys_range> taken = {})
+{
+    const byte_count size = file.size();
+    if (size.raw() == 0)
+        return refuse(fault_code::empty_image, stage::loading, 0);
+    if (segments.size() == max_segments)
+        return refuse(fault_code::no_space, stage::loading, max_segments + 1);
+    phys_range within = phys_range::between(phys_addr{}, below_4g.last() - byte_count::of(1));
+    for (;;) {
+        const auto place = map.highest_hole(size, alignment, within, taken);
+        if (!place)
+            return refuse(fault_code::no_room, stage::loading, size.raw());
+        std::optional<phys_addr> lowest;
+        for (const segment& s : segments)
+            if (s.destination.overlaps(*place) && (!lowest || s.destination.first() < *lowest))
+                lowest = s.destination.first();
+        if (!lowest) {
+            const bool fits =
+                segments.push_back({.destination = *place, .role = segment_role::module, .file = file.extents()});
+            expects(fits, "add_module: there is room for one");
+            return *place;
+        }
+        if (lowest->raw() == 0)
+            return refuse(fault_code::no_room, stage::loading, size.raw());
+        within = phys_range::between(phys_addr{}, *lowest - byte_count::of(1));
+    }
+}
+
+/// The same for an image that says where its modules want to begin. Faults: as above.
+template <image_source S>
+result<phys_range> add_module(
+    flat_image& image, const S& file, const region_map& map, std::span<const phys_range> taken = {})
+{
+    return add_module(image.segments, file, image.module_alignment, map, taken);
 }
 
 /// Loads an x86 ELF file of either class to be entered flat. Without `entry` it is entered at `e_entry`: as it stands

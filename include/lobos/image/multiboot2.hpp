@@ -38,10 +38,11 @@ enum tag_type : std::uint16_t {
 };
 
 /// Whether `x86/multiboot2_info.hpp` answers a request for tags of this type: command line, loader name, modules, basic
-/// memory, memory map, both RSDPs; and the boot device, which is left out when there is no BIOS disk.
+/// memory, memory map, EFI system tables and RSDPs of a machine that has them; and the boot device, which is left out
+/// when there is no BIOS disk.
 constexpr bool is_answered(std::uint32_t type)
 {
-    return type <= 6 || type == 14 || type == 15;
+    return type <= 6 || type == 11 || type == 12 || type == 14 || type == 15;
 }
 
 /// Where the header is, if there is one.

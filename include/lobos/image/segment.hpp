@@ -15,12 +15,13 @@ namespace lobos {
 
 /// What the bytes of a segment have to be.
 enum class content : std::uint8_t {
-    copy,    ///< the bytes of the file
-    zero,    ///< zeros
-    scratch, ///< anything: the image will write here before it reads (room to decompress into)
-    kept,    ///< what they are now: a file that the new kernel finds where it lies
-    padding, ///< a permission that lies over other segments: the image leaves these bytes alone, so safe regions may
-             ///< lie here, and whatever of a `copy` or `zero` falls on one is skipped [lobos/2000 fig. 2]
+    copy,       ///< the bytes of the file
+    zero,       ///< zeros
+    scratch,    ///< anything: the image will write here before it reads (room to decompress into)
+    kept,       ///< what they are now: a file that the new kernel finds where it lies
+    parameters, ///< a copy of the pages of parameters that an entry contract writes, from `file_offset` on
+    padding,    ///< a permission that lies over other segments: the image leaves these bytes alone, so safe regions may
+                ///< lie here, and whatever of a `copy` or `zero` falls on one is skipped [lobos/2000 fig. 2]
 };
 
 /// Which part of the image a segment is, for people and for the report.
@@ -31,7 +32,7 @@ struct segment {
     content what = content::copy;
     segment_role role = segment_role::kernel;
     std::span<const extent> file = {}; ///< for `copy`: the extents of the whole file, zeros among them if it has holes
-    byte_count file_offset = {};       ///< for `copy`: where in the file the segment begins
+    byte_count file_offset = {}; ///< for `copy`: where in the file the segment begins; for `parameters`, in the pages
 
     /// True when these bytes are the image's alone: usable memory, or declared padding.
     constexpr bool occupies() const { return what != content::padding; }
@@ -114,6 +115,7 @@ constexpr std::string_view to_string(content what)
     case content::zero: return "zero"sv;
     case content::scratch: return "scratch"sv;
     case content::kept: return "kept"sv;
+    case content::parameters: return "parameters"sv;
     case content::padding: return "padding"sv;
     }
     return "unknown"sv;

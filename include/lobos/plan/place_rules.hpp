@@ -52,7 +52,7 @@ template <class C> std::span<const safe_region> safe_from(const C& c, phys_addr 
 }
 
 /// Rule 2: safe regions are disjoint and listed in order, no byte of the image's lies in one but in declared padding,
-/// and no source does.
+/// and no source does but in parameters: these are written by now, and a contract may want them in its image.
 /// Faults: safe_regions_overlap (at: first common byte, or the region that is out of order),
 /// destination_in_safe_region, source_in_safe_region (at: first such byte), bad_range (at: an extent that wraps).
 template <class C> result<void> safe_regions_are_apart(const C& c)
@@ -76,10 +76,13 @@ template <class C> result<void> safe_regions_are_apart(const C& c)
                 return refuse(fault_code::bad_range, stage::verifying, e.at);
             if (!source)
                 continue;
-            const auto after = safe_from(c, source->first());
-            const auto common = after.empty() ? std::nullopt : intersection(*source, after.front().range);
-            if (common)
-                return refuse(fault_code::source_in_safe_region, stage::verifying, common->first());
+            for (const safe_region& r : safe_from(c, source->first())) {
+                const auto common = intersection(*source, r.range);
+                if (!common)
+                    break;
+                if (r.role != safe_role::parameters)
+                    return refuse(fault_code::source_in_safe_region, stage::verifying, common->first());
+            }
         }
     return {};
 }

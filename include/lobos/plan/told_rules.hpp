@@ -2,9 +2,11 @@
 #pragma once
 
 /// \file
-/// The part of rule 11 that all entry contracts have in common: the memory map that the next kernel is told. A contract
-/// reads it entry by entry, as its protocol lays it out, and asks here whether the whole is true.
+/// The parts of rule 11 that entry contracts have in common: the memory map that the next kernel is told, which a
+/// contract reads entry by entry, as its protocol lays it out, to ask here whether the whole is true; and what a paged
+/// image finds one to one.
 
+#include <lobos/paging/walk.hpp>
 #include <lobos/plan/place_rules.hpp>
 
 namespace lobos::rules {
@@ -92,5 +94,20 @@ private:
     std::uint64_t safe_ = 0;
     std::uint64_t known_ = 0;
 };
+
+/// `r` is mapped one to one and writable in the tables that the image is entered on; and it may be executed, if asked
+/// for. Faults: not_mapped, not_writable (at: address).
+template <class C> result<void> one_to_one(const C& c, phys_range r, bool executable)
+{
+    for (std::optional<phys_addr> at = r.first(); at && *at <= r.last();) {
+        const auto found = walk<typename C::entry_paging>(c.memory, c.plan.entry_root, virt_addr::at(at->raw()));
+        if (!found || found->physical != *at || (executable && !found->executable))
+            return refuse(fault_code::not_mapped, stage::verifying, *at);
+        if (found->rights != access::read_write)
+            return refuse(fault_code::not_writable, stage::verifying, *at);
+        at = checked_add(phys_addr::at(found->page.last().raw()), byte_count::of(1));
+    }
+    return {};
+}
 
 } // namespace lobos::rules

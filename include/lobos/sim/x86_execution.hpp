@@ -35,7 +35,7 @@ public:
     explicit x86_execution(memory& memory) : memory_{memory}, mmu{memory, &record}, segments{memory, mmu, record} {}
     x86_execution(const x86_execution&) = delete;
 
-private:
+protected:
     memory& memory_;
 
 public:

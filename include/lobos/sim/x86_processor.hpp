@@ -9,6 +9,7 @@
 
 #include <lobos/sim/x86_code_32.hpp>
 #include <lobos/sim/x86_code_64.hpp>
+#include <lobos/sim/x86_real_mode.hpp>
 #include <lobos/x86/port.hpp>
 
 namespace lobos::sim {
@@ -80,6 +81,8 @@ public:
         for (std::uint64_t to = code.raw();;) {
             const x86::piece p = begin(to);
             to = run(p);
+            if (p == x86::piece::leave_flat && !segments[x86_segments::cs].wide)
+                to = run_16(to);
             if (p == x86::piece::leave_flat || p == x86::piece::leave_long)
                 enter(to);
         }
@@ -123,6 +126,19 @@ private:
         case leave_long: return code_64.leave_long();
         default: throw machine_error{"not simulated: piece " + std::to_string(static_cast<unsigned>(p)), next_at()};
         }
+    }
+
+    /// From a 16-bit segment on it is the image's own code that runs, on its way to real mode.
+    std::uint64_t run_16(std::uint64_t at)
+    {
+        x86_real_mode::registers r{.ip = static_cast<std::uint32_t>(at), .gdt = gdtr, .idt = idtr};
+        for (unsigned i = 0; i < r.wide.size(); ++i)
+            r.wide[i] = static_cast<std::uint32_t>(general[i]);
+        x86_real_mode{memory_, mmu, segments, record}.run(r);
+        idtr = r.idt;
+        for (unsigned i = 0; i < r.wide.size(); ++i)
+            general[i] = r.wide[i];
+        return r.ip;
     }
 
     /// The image's first instruction.

@@ -105,6 +105,13 @@ public:
             mmu_.runs_64_bit_code(s.long_code);
     }
 
+    /// Loads a register in real mode: the base follows from the number, and nothing else changes [intel/vol3 §20.1.1].
+    void load_real(name which, std::uint16_t number)
+    {
+        registers_[which].selector = number;
+        registers_[which].base = std::uint32_t{number} << 4;
+    }
+
     /// The linear address of `size` bytes at `offset`. Throws machine_error where limit or rights forbid it, or in
     /// 64-bit code where it is not canonical.
     std::uint64_t linear(name which, std::uint64_t offset, std::size_t size, x86_mmu::intent wanted) const

@@ -6,6 +6,7 @@
 /// to is for others to say; reading and writing them is for a machine (arch/x86).
 
 #include <cstdint>
+#include <string_view>
 
 namespace lobos::x86 {
 
@@ -67,6 +68,25 @@ struct control_registers {
     std::uint64_t cr4 = 0;
     std::uint64_t efer = 0; ///< 0 on a processor without it
     friend constexpr bool operator==(const control_registers&, const control_registers&) = default;
+};
+
+/// How a mode of paging shows in the registers while CR0.PG is set [intel/vol3 §4.1.1]: what a traits class of x86 says
+/// of its mode.
+struct mode_registers {
+    std::string_view name;
+    std::uint64_t cr4;         ///< what is set of CR4 in it
+    std::uint64_t cr4_decides; ///< the bits of CR4 that tell it from other modes
+    bool long_mode;            ///< whether IA32_EFER.LME is set, which decides where CR4.PAE does
+    std::uint64_t root;        ///< the bits of CR3 that name the root table
+    friend constexpr bool operator==(const mode_registers&, const mode_registers&) = default;
+
+    /// Whether a processor with paging on and these registers is in it.
+    constexpr bool shows_in(std::uint64_t cr4_value, std::uint64_t efer_value) const
+    {
+        const bool wide = (cr4 & cr4::wide_pages) != 0;
+        return (cr4_value & cr4_decides) == (cr4 & cr4_decides) &&
+            (!wide || ((efer_value & efer::long_mode) != 0) == long_mode);
+    }
 };
 
 // Sanity checks

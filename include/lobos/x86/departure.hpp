@@ -30,6 +30,7 @@ static_assert(sizeof(pseudo_descriptor) == 16);
 struct reset_register {
     std::uint16_t port = 0;
     std::uint8_t value = 0;
+    friend constexpr bool operator==(const reset_register&, const reset_register&) = default;
 };
 
 struct departure_frame {

@@ -303,6 +303,14 @@ private:
         });
         if (!code)
             return code;
+        if (real) {
+            const auto data = selector_is(page, gdt, real_data_selector, [&](auto w) {
+                return w ==
+                    segment_word::real(static_cast<std::uint32_t>(base), segment_descriptor::type::data_read_write);
+            });
+            if (!data)
+                return data;
+        }
         return selector_is(page, gdt, frame_.entry_data_selector, is_data);
     }
 

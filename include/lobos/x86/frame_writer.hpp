@@ -31,10 +31,6 @@ struct entry_registers {
     std::uint32_t real_base = 0; ///< for `real_16`: of its 64 KB segment
 };
 
-/// Selectors of the boot protocol's tables beside __BOOT_CS and __BOOT_DS: what `real_16` has.
-inline constexpr std::uint16_t real_code_selector = 0x20;
-inline constexpr std::uint16_t real_data_selector = 0x28;
-
 /// Where the running kernel has the pages of the switch.
 struct departure_aliases {
     virt_addr code, frame, stack;
@@ -240,11 +236,7 @@ private:
             f.efer_kept = (running_.efer & gone) == 0 ? 0xffff'ffff : ~gone & 0xffff'ffff;
         }
         if (way_.up) {
-            f.up_cr4 = cr4::machine_check;
-            f.up_cr4 |= entry_mode == paging_mode::bits_32 ? 0 : cr4::large_pages;
-            f.up_cr4 |=
-                entry_mode == paging_mode::bits_32 || entry_mode == paging_mode::bits_32_pse ? 0 : cr4::wide_pages;
-            f.up_cr4 |= entry_mode == paging_mode::five_level ? cr4::five_levels : 0;
+            f.up_cr4 = cr4::machine_check | registers_of(entry_mode).cr4;
             f.up_cr3 = plan_.entry_root.raw();
             f.up_efer = to_long ? efer::long_mode : 0;
             f.up_cr0 = cr0::protection | cr0::extension_type | cr0::write_protect | cr0::paging;

@@ -6,7 +6,8 @@
 /// map, disks and video modes [linux/boot.rst "The Real-Mode Kernel Header", "Memory Layout of The Real-Mode Code",
 /// "Running the Kernel"]. Beside kernel and initrd, which lie as for the 32-bit entry, the file's real-mode part gets a
 /// segment of 64 KiB below 640 KiB: the setup code up to 0x8000, stack and heap up to 0xe000, the command line behind.
-/// All of it is usable memory, so it lies below the extended BIOS data area if the map does not call that usable.
+/// All of it is usable memory, so it lies below the extended BIOS data area if the map does not call that usable. The
+/// first page, with the interrupt vectors and the BIOS's data, is kept as it is.
 
 #include <lobos/image/bzimage.hpp>
 #include <lobos/plan/program.hpp>
@@ -23,11 +24,12 @@ inline constexpr byte_count area_size = byte_count::of(0x1'0000);
 inline constexpr std::uint8_t can_use_heap = 0x80; // of loadflags
 /// Above the interrupt vectors and the BIOS data, below video memory.
 inline constexpr phys_range within = phys_range::between(phys_addr::at(0x1000), phys_addr::at(0x9'ffff));
+inline constexpr phys_range bios_data = phys_range::of(phys_addr::at(0), page_size); // and the vectors
 } // namespace linux16
 
 struct linux16_image {
-    /// Kernel, initrd, and the real-mode segment but for two pages that are in no segment, because they are made and
-    /// not loaded: `setup_page` and `command_line_page`. How they get there is for the entry contract to say.
+    /// Kernel, initrd, the BIOS's page, and the real-mode segment but for two pages that are in no segment, because
+    /// they are made and not loaded: `setup_page` and `command_line_page`. The entry contract has these.
     linux_image base;
     phys_addr real_mode;   ///< where the real-mode segment begins, in whole pages
     byte_count setup_size; ///< of the real-mode part of the file
@@ -79,6 +81,9 @@ result<linux16_image> load(const K& kernel, const I* initrd, linux_request reque
         segments.push_back(
             {.destination = phys_range::between(image->command_line_page().last() + byte_count::of(1), area->last()),
                 .what = content::scratch});
+    // Where the map calls that usable, nothing else may lie there; where not, nothing can.
+    if (!map.first_not(region_kind::usable, bios_data))
+        fits = fits && segments.push_back({.destination = bios_data, .what = content::kept});
     expects(fits, "a bzImage has few segments");
     return image;
 }

@@ -23,23 +23,9 @@ struct machine_facts {
     std::uint8_t default_memory_type = 6; ///< entry 0 of the PAT, which new mappings have; 6 is write-back
     bool memory_encrypted = false;        ///< SME, SEV or TDX is at work
     bool boot_processor = true;           ///< INIT would not stop the others' keeper
+    reset_register reset = {};            ///< the firmware's, if the kernel knows it; nothing rests on it
     friend constexpr bool operator==(const machine_facts&, const machine_facts&) = default;
 };
-
-/// The mode that a traits class stands for.
-template <paging_traits T> constexpr paging_mode mode_of_traits()
-{
-    if constexpr (T::levels == 2)
-        return T::largest_new_leaf == 1 ? paging_mode::bits_32_pse : paging_mode::bits_32;
-    else
-        return T::levels == 3 ? paging_mode::pae : T::levels == 4 ? paging_mode::four_level : paging_mode::five_level;
-}
-
-/// Whether it is a mode of 64-bit code.
-constexpr bool is_long(paging_mode mode)
-{
-    return mode == paging_mode::four_level || mode == paging_mode::five_level;
-}
 
 /// Whether a kernel in this state can be left by way of tables of `T`.
 /// Faults: unsupported (at: CR0, when it is not in protected mode with paging on; CR4, when that is another mode of

@@ -23,7 +23,7 @@ struct multiboot2_info {
 /// The beginning of a tag. `size` counts itself, not the padding to the next tag.
 struct multiboot2_tag {
     static constexpr std::uint32_t end = 0, command_line = 1, loader_name = 2, module = 3, memory_sizes = 4,
-                                   memory_map = 6, rsdp_old = 14, rsdp_new = 15;
+                                   memory_map = 6, efi_32 = 11, efi_64 = 12, rsdp_old = 14, rsdp_new = 15;
     std::uint32_t type, size;
 };
 
@@ -44,6 +44,19 @@ struct multiboot2_found_module {
     phys_addr start;
     byte_count size;
     multiboot2_found string;
+};
+
+/// The EFI firmware of the machine. Its boot services are over; its memory map is told as everybody's is.
+struct multiboot2_efi {
+    bool is_64_bit; ///< the firmware, not the kernel
+    phys_addr system_table;
+};
+
+/// What a running kernel can tell about the machine beside its memory map.
+struct multiboot2_machine {
+    /// A copy of ACPI's root pointer, 20 bytes of ACPI 1.0 or 36 of a later one, or empty.
+    std::span<const std::byte> rsdp = {};
+    std::optional<multiboot2_efi> efi = {};
 };
 
 /// Reads what a boot loader left. Precondition: `info`, which came in %ebx, lies below 4 GiB.
@@ -200,22 +213,39 @@ private:
     std::uint32_t size_;
 };
 
+namespace detail {
+
+/// The bytes that a tag of `size` takes with the padding to the next one.
+constexpr std::uint64_t padded_tag(std::uint64_t size)
+{
+    return (size + 7) & ~std::uint64_t{7};
+}
+
+/// The bytes of all tags about the machine.
+inline std::uint64_t size_of_tags(const multiboot2_machine& machine)
+{
+    constexpr std::uint64_t old = padded_tag(8 + 20), later = padded_tag(8 + 36), efi = 16;
+    return (machine.rsdp.empty() ? 0 : machine.rsdp.size() == 20 ? old : old + later) + (machine.efi ? efi : 0);
+}
+
+} // namespace detail
+
 /// Lays out the block in `out`, which will lie at `at`: command line, loader name, modules, basic memory, memory map,
-/// ACPI's root pointer, end. `rsdp` is a copy of the root pointer, 20 bytes of ACPI 1.0 or 36 of a later one, or empty.
-/// Returns the bytes used.
+/// EFI's system table, ACPI's root pointer, end. A root pointer of 36 bytes is told twice, its first 20 to those who
+/// know only ACPI 1.0. Returns the bytes used.
 /// Faults: no_space (at: bytes needed), misaligned (`at` is no multiple of 8; at: it), bad_range (the block, or a
-/// module with the byte after it, does not lie below 4 GiB, or a region is the whole 2^64 bytes; at: its first
-/// address), command_line_too_long (a string with a NUL in it, of which the next kernel would see only a part),
-/// bad_header (an `rsdp` of another size; at: its size).
+/// module with the byte after it, or the system table of 32-bit firmware, does not lie below 4 GiB, or a region is the
+/// whole 2^64 bytes; at: its first address), command_line_too_long (a string with a NUL in it, of which the next kernel
+/// would see only a part), bad_header (a root pointer of another size; at: its size).
 inline result<std::size_t> make_multiboot2_info(const region_map& map, std::span<const multiboot_module> modules,
-    std::string_view command_line, std::span<const std::byte> rsdp, phys_addr at, std::span<std::byte> out)
+    std::string_view command_line, const multiboot2_machine& machine, phys_addr at, std::span<std::byte> out)
 {
     constexpr std::string_view loader = "lobos";
     const auto reject = [](fault_code code, std::uint64_t where) { return refuse(code, stage::staging, where); };
-    const auto padded = [](std::uint64_t size) { return (size + 7) & ~std::uint64_t{7}; };
+    const std::size_t rsdp = machine.rsdp.size();
     const std::uint64_t map_size = 16 + std::uint64_t{map.regions().size()} * sizeof(multiboot2_memory);
-    std::uint64_t needed = sizeof(multiboot2_info) + padded(8 + command_line.size() + 1) +
-        padded(8 + loader.size() + 1) + 16 + map_size + (rsdp.empty() ? 0 : padded(8 + rsdp.size())) + 8;
+    std::uint64_t needed = sizeof(multiboot2_info) + detail::padded_tag(8 + command_line.size() + 1) +
+        detail::padded_tag(8 + loader.size() + 1) + 16 + map_size + detail::size_of_tags(machine) + 8;
     if (has_terminator(command_line))
         return reject(fault_code::command_line_too_long, command_line.size());
     for (const multiboot_module& m : modules) {
@@ -223,10 +253,12 @@ inline result<std::size_t> make_multiboot2_info(const region_map& map, std::span
             return reject(fault_code::bad_range, m.range.first().raw());
         if (has_terminator(m.string))
             return reject(fault_code::command_line_too_long, m.string.size());
-        needed += padded(16 + m.string.size() + 1);
+        needed += detail::padded_tag(16 + m.string.size() + 1);
     }
-    if (!rsdp.empty() && rsdp.size() != 20 && rsdp.size() != 36)
-        return reject(fault_code::bad_header, rsdp.size());
+    if (rsdp != 0 && rsdp != 20 && rsdp != 36)
+        return reject(fault_code::bad_header, rsdp);
+    if (machine.efi && !machine.efi->is_64_bit && machine.efi->system_table.raw() > 0xffff'ffff)
+        return reject(fault_code::bad_range, machine.efi->system_table.raw());
     if (needed > out.size())
         return reject(fault_code::no_space, needed);
     if (!is_aligned(at, byte_count::of(8)))
@@ -275,9 +307,22 @@ inline result<std::size_t> make_multiboot2_info(const region_map& map, std::span
             return reject(fault_code::bad_range, base);
         put(bytes_of(multiboot2_memory{base, all_but_one + 1, multiboot_type(r.kind), 0}));
     }
-    if (!rsdp.empty()) {
-        put_head(rsdp.size() == 20 ? multiboot2_tag::rsdp_old : multiboot2_tag::rsdp_new, 8 + rsdp.size());
-        put(rsdp);
+    if (machine.efi && machine.efi->is_64_bit) {
+        put_head(multiboot2_tag::efi_64, 16);
+        put(bytes_of(machine.efi->system_table.raw()));
+    } else if (machine.efi) {
+        put_head(multiboot2_tag::efi_32, 12);
+        put(bytes_of(static_cast<std::uint32_t>(machine.efi->system_table.raw())));
+        pad();
+    }
+    if (rsdp != 0) {
+        put_head(multiboot2_tag::rsdp_old, 8 + 20);
+        put(machine.rsdp.first(20));
+        pad();
+    }
+    if (rsdp == 36) {
+        put_head(multiboot2_tag::rsdp_new, 8 + 36);
+        put(machine.rsdp);
         pad();
     }
     put_head(multiboot2_tag::end, 8);

@@ -2,36 +2,45 @@
 #pragma once
 
 /// \file
-/// The entry of the paper: paging stays on and the new kernel is entered at its virtual address, on the overlay's
-/// tables, with a copy of the old kernel's descriptors. What it is told is a multiboot information structure, so that
-/// a kernel started by a loader and one started by a kernel find the same: eax the magic number, ebx the physical
-/// address of the structure.
+/// The entry of the paper: paging is on and the new kernel is entered at its virtual address [lobos/2000 §3.2.5]. In
+/// the running kernel's mode it is entered on the overlay's tables, with a copy of the old kernel's descriptors; in
+/// another one, which is how a 32-bit kernel starts a 64-bit one and the other way round, on tables of its own, with
+/// flat segments 0x10 and 0x18. What it is told is a multiboot information structure, so that a kernel started by a
+/// loader and one started by a kernel find the same: eax the magic number, ebx the physical address of the structure.
 
 #include <lobos/handoff/contract.hpp>
-#include <lobos/image/elf.hpp>
-#include <lobos/plan/place_rules.hpp>
+#include <lobos/image/flat.hpp>
 #include <lobos/plan/program.hpp>
-#include <lobos/x86/multiboot_info.hpp>
+#include <lobos/x86/kept_modules.hpp>
+#include <lobos/x86/multiboot_rules.hpp>
 #include <lobos/x86/port.hpp>
 
 namespace lobos::x86 {
 
-class paged_entry {
-public:
-    static constexpr entry_state state = entry_state::as_running;
-    using paging = same_paging;
+/// The state of the processor in which code runs that is paged by `Paging`.
+template <class Paging> constexpr entry_state state_of_paging()
+{
+    if constexpr (std::is_same_v<Paging, same_paging>)
+        return entry_state::as_running;
+    else
+        return is_long(mode_of_traits<Paging>()) ? entry_state::long_64 : entry_state::paged_32;
+}
 
-    /// `modules` are files that lie in memory already and that the new kernel finds there; they, their names and
-    /// `command_line` must outlive the exec.
-    /// Faults: no_space (at: segments needed).
-    static result<paged_entry> make(
-        const elf_image& image, std::span<const multiboot_module> modules, std::string_view command_line)
+/// `Paging` is the traits class of the mode that the image is entered in, or `same_paging`.
+template <class Paging> class paged_entry_in {
+public:
+    static constexpr entry_state state = state_of_paging<Paging>();
+    using paging = Paging;
+
+    /// `image` is what `load_elf32`, `load_elf64` or `load_flat_paged` gave. `modules` are those that `add_module` has
+    /// placed, and others that lie in memory already, where the new kernel finds them; their names and `command_line`
+    /// must outlive the exec. Faults: those of keep_modules.
+    static result<paged_entry_in> make(
+        const paged_image& image, std::span<const multiboot_module> modules, std::string_view command_line)
     {
-        paged_entry contract{image, modules, command_line};
-        for (const multiboot_module& m : modules)
-            if (!contract.image_.segments.push_back(
-                    {.destination = m.range, .what = content::kept, .role = segment_role::module}))
-                return refuse(fault_code::no_space, stage::loading, image.segments.size() + modules.size());
+        paged_entry_in contract{image, modules, command_line};
+        if (const auto kept = keep_modules(contract.image_.segments, modules); !kept)
+            return std::unexpected{kept.error()};
         return contract;
     }
 
@@ -43,7 +52,7 @@ public:
 
     entry_registers registers(std::span<const phys_addr> pages) const
     {
-        return {.ax = multiboot_loader_magic, .bx = static_cast<std::uint32_t>(pages[0].raw()), .si = 0};
+        return {.ax = multiboot_loader_magic, .bx = pages[0].raw()};
     }
 
     /// Faults: those of make_multiboot_info.
@@ -58,30 +67,29 @@ public:
         return {};
     }
 
-    /// Rule 11: the registers are a multiboot loader's, and the structure lies where parameters do.
-    /// Faults: entry_contract_broken (at: eax), bad_range, outside_safe_region (at: ebx).
+    /// Rule 11. That the entry is mapped and inside the image, rule 8 has proved.
+    /// Faults: those of multiboot_rules, and entry_contract_broken (at: the plan's entry, if it is not the file's).
     template <class Context> result<void> is_met(const Context& context, const entry_registers& found) const
     {
-        constexpr std::uint64_t magic = 0x2bad'b002;
-        if (found.ax != magic)
-            return refuse(fault_code::entry_contract_broken, stage::verifying, found.ax);
-        const auto info = phys_range::checked(phys_addr::at(found.bx), byte_count::of(sizeof(multiboot_info)));
-        if (!info || !below_4g.contains(*info))
-            return refuse(fault_code::bad_range, stage::verifying, found.bx);
-        return rules::lies_in(context, safe_role::parameters, *info);
+        if (context.plan.entry != image_.entry)
+            return refuse(fault_code::entry_contract_broken, stage::verifying, context.plan.entry);
+        return multiboot_rules{context, found}.hold(byte_count::of(1));
     }
 
 private:
-    paged_entry(const elf_image& image, std::span<const multiboot_module> modules, std::string_view command_line)
+    paged_entry_in(const paged_image& image, std::span<const multiboot_module> modules, std::string_view command_line)
         : image_{image},
           modules_{modules},
           command_line_{command_line}
     {
     }
 
-    elf_image image_;
+    paged_image image_;
     std::span<const multiboot_module> modules_;
     std::string_view command_line_;
 };
+
+/// In the running kernel's mode.
+using paged_entry = paged_entry_in<same_paging>;
 
 } // namespace lobos::x86

@@ -31,6 +31,11 @@ struct directory_entry_4k {
 
 struct paging_4k {
     using word = std::uint32_t;
+    static constexpr mode_registers mode{.name = "32-bit paging",
+        .cr4 = 0,
+        .cr4_decides = cr4::large_pages | cr4::wide_pages,
+        .long_mode = false,
+        .root = 0xffff'f000};
     static constexpr unsigned levels = 2;
     static constexpr byte_count table_size = byte_count::of(4096);
     static constexpr byte_count granule = byte_count::of(4096);

@@ -18,6 +18,7 @@
 /// knows 1 GB pages, only CPUID tells. Physical memory from 2^47 on has no identity mapping, since a virtual address
 /// there is not canonical.
 
+#include <lobos/x86/control_registers.hpp>
 #include <lobos/x86/page_entry_64.hpp>
 
 namespace lobos::x86 {
@@ -25,6 +26,11 @@ namespace lobos::x86 {
 /// For every processor of 64-bit mode: 1 GB pages that are there are kept, new ones are not made.
 struct paging_4level {
     using word = std::uint64_t;
+    static constexpr mode_registers mode{.name = "4-level paging",
+        .cr4 = cr4::large_pages | cr4::wide_pages,
+        .cr4_decides = cr4::wide_pages | cr4::five_levels,
+        .long_mode = true,
+        .root = page_bit_64::address};
     static constexpr unsigned levels = 4; ///< page table, page directory, page-directory-pointer table, PML4
     static constexpr byte_count table_size = byte_count::of(4096);
     static constexpr byte_count granule = byte_count::of(4096);

@@ -15,6 +15,7 @@
 /// of it. Mappings it keeps may be of either size.
 
 #include <lobos/paging/traits.hpp>
+#include <lobos/x86/control_registers.hpp>
 
 namespace lobos::x86 {
 
@@ -38,6 +39,11 @@ inline constexpr std::uint32_t large_reserved = 1u << 21;
 
 struct paging_4m {
     using word = std::uint32_t;
+    static constexpr mode_registers mode{.name = "32-bit paging with 4 MB pages",
+        .cr4 = cr4::large_pages,
+        .cr4_decides = cr4::large_pages | cr4::wide_pages,
+        .long_mode = false,
+        .root = 0xffff'f000};
     static constexpr unsigned levels = 2;
     static constexpr byte_count table_size = byte_count::of(4096);
     static constexpr byte_count granule = byte_count::of(4u << 20);

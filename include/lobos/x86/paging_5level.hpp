@@ -18,6 +18,11 @@ namespace lobos::x86 {
 
 /// 1 GB pages that are there are kept, new ones are not made.
 struct paging_5level : paging_4level {
+    static constexpr mode_registers mode{.name = "5-level paging",
+        .cr4 = cr4::large_pages | cr4::wide_pages | cr4::five_levels,
+        .cr4_decides = cr4::wide_pages | cr4::five_levels,
+        .long_mode = true,
+        .root = page_bit_64::address};
     static constexpr unsigned levels = 5;
     static constexpr virt_range reach[] = {
         virt_range::between(virt_addr::at(0), virt_addr::at(0x00ff'ffff'ffff'ffff)),

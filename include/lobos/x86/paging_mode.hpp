@@ -5,8 +5,11 @@
 /// Which mode of paging a processor is in, from its registers [intel/vol3 §4.1.1], and the one step from there to the
 /// mode's traits. Everything below that step is a template over them.
 
+#include <algorithm>
+#include <array>
 #include <string_view>
 
+#include <lobos/core/expects.hpp>
 #include <lobos/core/fault.hpp>
 #include <lobos/x86/control_registers.hpp>
 #include <lobos/x86/paging_4k.hpp>
@@ -16,6 +19,7 @@
 
 namespace lobos::x86 {
 
+/// In the order of `paging_modes`.
 enum class paging_mode : std::uint8_t {
     none,        ///< paging is off
     bits_32,     ///< 32-bit paging, CR4.PSE clear: `paging_4k`
@@ -25,30 +29,48 @@ enum class paging_mode : std::uint8_t {
     five_level,  ///< `paging_5level`
 };
 
-constexpr std::string_view to_string(paging_mode mode)
+/// What the traits say of their modes.
+inline constexpr std::array paging_modes = {
+    paging_4k::mode, paging_4m::mode, paging_pae::mode, paging_4level::mode, paging_5level::mode};
+
+/// Precondition: it is a mode of paging.
+constexpr const mode_registers& registers_of(paging_mode mode)
 {
-    switch (mode) {
-    case paging_mode::none: return "no paging";
-    case paging_mode::bits_32: return "32-bit paging";
-    case paging_mode::bits_32_pse: return "32-bit paging with 4 MB pages";
-    case paging_mode::pae: return "PAE paging";
-    case paging_mode::four_level: return "4-level paging";
-    case paging_mode::five_level: return "5-level paging";
-    }
-    return "unknown paging mode";
+    expects(mode != paging_mode::none && static_cast<std::size_t>(mode) <= paging_modes.size(),
+        "the mode is one of the list");
+    return paging_modes[static_cast<std::size_t>(mode) - 1];
 }
 
-/// The mode of a processor with these registers. Of combinations that no processor lets come about, it says what the
-/// bits that count first say.
+/// The mode that a traits class stands for.
+template <paging_traits T> constexpr paging_mode mode_of_traits()
+{
+    const auto* found = std::ranges::find(paging_modes, T::mode);
+    expects(found != paging_modes.end(), "the mode of a traits class is in the list");
+    return static_cast<paging_mode>(found - paging_modes.begin() + 1);
+}
+
+constexpr std::string_view to_string(paging_mode mode)
+{
+    if (mode == paging_mode::none)
+        return "no paging";
+    const auto index = static_cast<std::size_t>(mode) - 1;
+    return index < paging_modes.size() ? paging_modes[index].name : std::string_view{"unknown paging mode"};
+}
+
+/// Whether it is a mode of 64-bit code.
+constexpr bool is_long(paging_mode mode)
+{
+    return mode != paging_mode::none && registers_of(mode).long_mode;
+}
+
+/// The mode of a processor with these registers, whether or not a processor would let them come about.
 constexpr paging_mode mode_of(std::uint64_t cr0_value, std::uint64_t cr4_value, std::uint64_t efer_value)
 {
     if ((cr0_value & cr0::paging) == 0)
         return paging_mode::none;
-    if ((cr4_value & cr4::wide_pages) == 0)
-        return (cr4_value & cr4::large_pages) != 0 ? paging_mode::bits_32_pse : paging_mode::bits_32;
-    if ((efer_value & efer::long_mode) == 0)
-        return paging_mode::pae;
-    return (cr4_value & cr4::five_levels) != 0 ? paging_mode::five_level : paging_mode::four_level;
+    const auto* found =
+        std::ranges::find_if(paging_modes, [&](const mode_registers& m) { return m.shows_in(cr4_value, efer_value); });
+    return static_cast<paging_mode>(found - paging_modes.begin() + 1);
 }
 constexpr paging_mode mode_of(const control_registers& r)
 {
@@ -60,12 +82,7 @@ constexpr paging_mode mode_of(const control_registers& r)
 /// paging.
 constexpr phys_addr table_root_of(paging_mode mode, std::uint64_t cr3_value)
 {
-    switch (mode) {
-    case paging_mode::pae: return phys_addr::at(cr3_value & 0xffff'ffe0);
-    case paging_mode::four_level:
-    case paging_mode::five_level: return phys_addr::at(cr3_value & page_bit_64::address);
-    default: return phys_addr::at(cr3_value & 0xffff'f000);
-    }
+    return phys_addr::at(cr3_value & (mode == paging_mode::none ? paging_4k::mode.root : registers_of(mode).root));
 }
 
 /// Returns what `visitor.template operator()<Traits>()` does, for the traits of `mode`. `gigabyte_pages` says whether

@@ -19,6 +19,7 @@
 
 #include <type_traits>
 
+#include <lobos/x86/control_registers.hpp>
 #include <lobos/x86/page_entry_64.hpp>
 
 namespace lobos::x86 {
@@ -45,6 +46,11 @@ struct pae_pointer_entry {
 
 struct paging_pae {
     using word = std::uint64_t;
+    static constexpr mode_registers mode{.name = "PAE paging",
+        .cr4 = cr4::large_pages | cr4::wide_pages, // PSE says nothing here, and is set by custom
+        .cr4_decides = cr4::wide_pages,
+        .long_mode = false,
+        .root = 0xffff'ffe0};
     static constexpr unsigned levels = 3; ///< page table, page directory, page-directory-pointer table
     static constexpr byte_count table_size = byte_count::of(4096);
     static constexpr byte_count granule = byte_count::of(4096);

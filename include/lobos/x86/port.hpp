@@ -98,7 +98,7 @@ template <paging_traits Paging> struct port {
         frame_writer<Paging, M> writer{memory, plan, way, where, running};
         if (const auto put = writer.put_code(code); !put)
             return put;
-        return writer.put_tables(values, entry_mode<C>(), program, {});
+        return writer.put_tables(values, entry_mode<C>(), program, running.reset);
     }
 
     /// Rule 10. Faults: those of departure_rules.

@@ -70,6 +70,10 @@ static_assert(descriptor_traits<segment_word>);
 inline constexpr std::uint16_t linux_code_selector = 0x10;
 inline constexpr std::uint16_t linux_data_selector = 0x18;
 
+/// Behind them, for an image in real mode: code and data of its 64 KB segment.
+inline constexpr std::uint16_t real_code_selector = 0x20;
+inline constexpr std::uint16_t real_data_selector = 0x28;
+
 /// The flat table of the 32-bit Linux entry.
 constexpr descriptor_table_builder<segment_word, 4> flat_descriptor_table()
 {

@@ -6,6 +6,24 @@ using namespace lobos;
 using namespace lobos::test;
 using namespace lobos::literals;
 
+namespace {
+
+/// Two pages of parameters: the first lies where it is given, the second goes into the image beside a file, with the
+/// last bytes of the first in front of it.
+struct told_contract : raw_contract {
+    std::size_t parameter_pages() const { return 2; }
+    x86::entry_registers registers(std::span<const phys_addr> pages) const { return {.si = pages[0].raw()}; }
+    template <physical_memory M>
+    result<void> write_parameters(M& memory, const region_map&, std::span<const phys_addr> pages) const
+    {
+        for (std::size_t i = 0; i < 2 * 4096; ++i)
+            store(memory, pages[i / 4096] + byte_count::of(i % 4096), pattern(3 * i));
+        return {};
+    }
+};
+
+} // namespace
+
 TEST_CASE("a page that the image wants is put aside, and given back in the end")
 {
     auto right_behind_the_kernel = linux_scenario::small_linux();
@@ -98,6 +116,50 @@ TEST_CASE("steps for three pages are chained, and all of them are run")
     check_memory(plan, before, snapshot{machine.memory(), 8_MiB}, std::nullopt);
 }
 
+TEST_CASE("a segment can be made of parameters, which are written after the plan")
+{
+    sim::x86_kernel machine{8_MiB, GENERATE(0u, 1u, 2u)};
+    const auto file = machine.stage(bytes(0x2000));
+    told_contract contract{};
+    const phys_addr at = phys_addr::at(0x20'2000);
+    contract.parts = {{.destination = phys_range::of(phys_addr::at(0x20'0000), 8_KiB), .file = file.extents},
+        {.destination = phys_range::of(at, 0x1008_bytes), .what = content::parameters, .file_offset = 0xff8_bytes}};
+    const std::size_t pages = machine.pages_taken();
+    {
+        auto staged = prepare(machine, contract);
+        REQUIRE(staged);
+        const exec_plan plan = staged->plan();
+        CHECK(plan.image[1].what == content::copy);
+        for (const extent& e : staged->claimed())
+            CHECK_FALSE(phys_range::of(e.at, e.size).overlaps(plan.image[1].destination));
+        CHECK(plan.cost.copied == 0x1008_bytes);
+        const snapshot before{machine.memory(), 8_MiB};
+        const auto outcome = run(*staged);
+        REQUIRE(std::holds_alternative<sim::entry_state>(outcome));
+        check_memory(plan, before, snapshot{machine.memory(), 8_MiB}, std::nullopt);
+        for (std::size_t i = 0; i < 0x1008; ++i)
+            if (load<std::byte>(machine.memory(), at + byte_count::of(i)) != pattern(3 * (0xff8 + i)))
+                FAIL("byte " << i);
+        CHECK(load<std::byte>(machine.memory(), phys_addr::at(std::get<sim::entry_state>(outcome).esi)) == pattern(0));
+    }
+    CHECK(machine.pages_taken() == pages);
+}
+
+TEST_CASE("a segment is made of no more parameters than there are")
+{
+    sim::x86_kernel machine{8_MiB};
+    const auto file = machine.stage(bytes(0x1000));
+    const phys_addr at = phys_addr::at(0x20'2000);
+    told_contract contract{};
+    contract.parts = {{.destination = phys_range::of(phys_addr::at(0x20'0000), 4_KiB), .file = file.extents},
+        {.destination = phys_range::of(at, 4_KiB), .what = content::parameters, .file_offset = 0x1001_bytes}};
+    const std::size_t pages = machine.pages_taken();
+    const auto refused = prepare(machine, contract);
+    REQUIRE_FALSE(refused);
+    CHECK(refused.error() == fault{fault_code::source_size_mismatch, stage::planning, at.raw()});
+    CHECK(machine.pages_taken() == pages);
+}
+
 TEST_CASE("the trail is mapped, wherever its log lies")
 {
     sim::x86_kernel machine{16_MiB};
@@ -130,8 +192,9 @@ TEST_CASE("whoever wants to know is told after each stage, and not of one that f
     CHECK(told == std::vector{stage::planning, stage::mapping, stage::staging, stage::verifying});
 
     told.clear();
-    const auto bounce = std::ranges::find(calls, sim::glue_call::allocate_page);
-    const auto code = std::find(bounce + 1, calls.end(), sim::glue_call::allocate_page);
+    auto code = std::ranges::find(calls, sim::glue_call::allocate_page);
+    for (std::size_t before = contract.parameter_pages() + 1; before != 0; --before) // and the bounce page
+        code = std::find(code + 1, calls.end(), sim::glue_call::allocate_page);
     s.machine.fail_request(static_cast<std::size_t>(code - calls.begin()));
     CHECK_FALSE(prepare(s.machine, contract, options));
     CHECK(told == std::vector{stage::planning});

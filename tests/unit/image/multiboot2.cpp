@@ -181,7 +181,7 @@ TEST_CASE("requests for information")
     const std::uint64_t tag = in_elf + 16;
     for (std::uint32_t type = 0; type < 24; ++type) {
         CAPTURE(type);
-        const bool given = type <= 6 || type == 14 || type == 15;
+        const bool given = type <= 6 || type == 11 || type == 12 || type == 14 || type == 15;
         const auto image = load(elf_file({1, 16, 1, type, 0, 8}));
         CHECK(fault_of(image) == (given ? no_fault : loading(unsupported, tag + 12)));
         CHECK((image && image->wants_memory_map) == (type == 4 || type == 6));

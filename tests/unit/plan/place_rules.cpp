@@ -100,11 +100,17 @@ TEST_CASE("rule 2: no destination lies in a safe region, but in padding", "[plan
     }
 }
 
-TEST_CASE("rule 2: no source lies in a safe region", "[plan][rules]")
+TEST_CASE("rule 2: no source lies in a safe region, but in parameters", "[plan][rules]")
 {
     sound_plan p;
+    p.file[3] = {last_of(sound_plan::bounce), 1_bytes};
+    CHECK(rule_2(p) == refused(source_in_safe_region, last_of(sound_plan::bounce)));
     p.file[3] = {last_of(sound_plan::parameters), 1_bytes};
-    CHECK(rule_2(p) == refused(source_in_safe_region, last_of(sound_plan::parameters)));
+    CHECK(rule_2(p) == no_fault);
+    p.file[3] = {sound_plan::parameters, 4097_bytes};
+    CHECK(rule_2(p) == no_fault);
+    p.add_safe({phys_range::of(sound_plan::parameters + 4_KiB, 1_bytes), safe_role::plan}); // right behind
+    CHECK(rule_2(p) == refused(source_in_safe_region, sound_plan::parameters + 4_KiB));
     p.file[3] = {sound_plan::code - 1_bytes, 2_bytes};
     CHECK(rule_2(p) == refused(source_in_safe_region, sound_plan::code));
     p.file[3] = {sound_plan::code, 0_bytes}; // nothing

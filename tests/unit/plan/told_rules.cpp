@@ -108,3 +108,31 @@ TEST_CASE("what is left out", "[plan][told_rules]")
     entries[1].last = 0x1234;
     CHECK(verdict(p, entries) == at_end);
 }
+
+TEST_CASE("what an image finds one to one", "[plan][told_rules]")
+{
+    sound_plan p;
+    const auto said = [&](phys_range r) {
+        const auto context = p.context();
+        return fault_of(rules::one_to_one(context, r, true));
+    };
+    const phys_range kernel = phys_range::of(sound_plan::kernel, page_size);
+    const virt_addr at = virt_addr::at(sound_plan::kernel.raw());
+    CHECK(said(kernel) == no_fault);
+    CHECK(said(phys_range::of(sound_plan::running_root, page_size)) ==
+        refused(fault_code::not_mapped, sound_plan::running_root));
+    const std::uint32_t good = p.directory_entry(p.plan.entry_root, at);
+    REQUIRE((good & 0x80) != 0); // a page of 4 MB
+    const phys_range behind_the_log = phys_range::of(sound_plan::log, byte_count::of(0x40'0001));
+    CHECK(said(behind_the_log) == refused(fault_code::not_mapped, 0x180'0000_pa));
+    p.set_directory_entry(p.plan.entry_root, at, 0);
+    CHECK(said(kernel) == refused(fault_code::not_mapped, sound_plan::kernel));
+    p.set_directory_entry(p.plan.entry_root, at, 0x40'0081);
+    CHECK(said(kernel) == refused(fault_code::not_writable, sound_plan::kernel));
+    p.set_directory_entry(p.plan.entry_root, at, 0x80'0083);
+    CHECK(said(kernel) == refused(fault_code::not_mapped, sound_plan::kernel));
+    p.set_directory_entry(p.plan.entry_root, at, 0x40'0083);
+    CHECK(said(kernel) == no_fault);
+    p.plan.entry_root = sound_plan::frame; // the tables of the image, not of the copy
+    CHECK(said(kernel) == refused(fault_code::not_mapped, sound_plan::kernel));
+}

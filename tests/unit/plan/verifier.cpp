@@ -91,7 +91,7 @@ TEST_CASE("each rule can refuse a plan that all others would let pass", "[plan][
     }
     SECTION("2")
     {
-        p.add_safe({phys_range::of(0x0080'3000_pa, 1_bytes), safe_role::parameters}); // a source
+        p.add_safe({phys_range::of(0x0080'3000_pa, 1_bytes), safe_role::plan}); // a source
         p.put_program();
         CHECK(verdict(p) == refused(source_in_safe_region, 0x0080'3000_pa));
     }

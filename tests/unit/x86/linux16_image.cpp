@@ -119,6 +119,7 @@ TEST_CASE("the segments are all of the real-mode segment but the two pages that 
                 ++others;
                 continue;
             }
+            CHECK(s.what != content::kept);
             REQUIRE(image->area().contains(s.destination));
             const auto first = (s.destination.first() - image->real_mode).raw();
             for (std::uint64_t i = first; i < first + s.destination.size().raw(); ++i) {
@@ -133,11 +134,28 @@ TEST_CASE("the segments are all of the real-mode segment but the two pages that 
                 CHECK(s.what == content::scratch);
             }
         }
-        CHECK(others == 3);
+        CHECK(others == 4); // kernel, its room, initrd, the BIOS's page
         for (std::size_t i = 0; i < 0x1'0000; ++i)
             if (covered[i] != (i >= 0x1000 && (i < 0xe000 || i >= 0xf000)))
                 FAIL("byte " << i << " is in " << covered[i]);
     }
+}
+
+TEST_CASE("vectors and BIOS data are kept where something else could come to lie there", "[x86][linux16_image]")
+{
+    const auto kept = [](const memory_map& memory) {
+        const auto image = load(bzimage_builder{}.build(), {}, memory);
+        REQUIRE(fault_of(image) == no_fault);
+        std::vector<phys_range> found;
+        for (const segment& s : image->base.segments)
+            if (s.what == content::kept)
+                found.push_back(s.destination);
+        return found;
+    };
+    const phys_range high = span_of(0x10'0000, 0xfff'ffff);
+    CHECK(kept(pc()) == std::vector{span_of(0, 0xfff)});
+    CHECK(kept(memory_map{{span_of(0x1000, 0x9'ffff), region_kind::usable}, {high, region_kind::usable}}).empty());
+    CHECK(kept(memory_map{{span_of(1, 0x9'ffff), region_kind::usable}, {high, region_kind::usable}}).empty());
 }
 
 TEST_CASE("a real-mode part has at most 32 KiB", "[x86][linux16_image]")

@@ -22,7 +22,7 @@ linux_told high_kernel()
     return what;
 }
 
-fault out_of_reach(std::uint64_t at)
+fault refused_page(std::uint64_t at)
 {
     return {fault_code::bad_range, stage::staging, at};
 }
@@ -105,8 +105,8 @@ TEST_CASE("one that cannot does not", "[x86][linux64_entry]")
         const phys_addr pages[] = {parameters, line};
         return fault_of(contract.write_parameters(none, told.handed.map, pages));
     };
-    CHECK(said(0x1'0000'0000_pa, 0x1000_pa) == out_of_reach(0x1'0000'0000));
-    CHECK(said(0x1000_pa, 0xffff'f001_pa) == out_of_reach(0xffff'f001));
+    CHECK(said(0x1'0000'0000_pa, 0x1000_pa) == refused_page(0x1'0000'0000));
+    CHECK(said(0x1000_pa, 0xffff'f001_pa) == refused_page(0xffff'f001));
 }
 
 TEST_CASE("no 64-bit entry, and nothing is written", "[x86][linux64_entry]")

@@ -40,7 +40,7 @@ const multiboot_module modules[] = {{span_of(0x20'0000, 0x20'0fff), "initrd"}, {
 bytes small()
 {
     bytes out(room, std::byte{0xa5}), rsdp(20, std::byte{0x11});
-    const auto used = make_multiboot2_info(pc().map, modules, "quiet 1", rsdp, phys_addr::at(at), out);
+    const auto used = make_multiboot2_info(pc().map, modules, "quiet 1", {.rsdp = rsdp}, phys_addr::at(at), out);
     CHECK(fault_of(used) == no_fault);
     CHECK(used.value_or(0) == 0xe8);
     CHECK(out[0xe8] == std::byte{0xa5});
@@ -125,14 +125,16 @@ TEST_CASE("what cannot be told by multiboot 2 is refused")
 {
     bytes out(room), rsdp(36);
     const auto make = [&](std::uint64_t where, std::size_t size, std::span<const std::byte> root) {
-        return fault_of(
-            make_multiboot2_info(memory_map{}.map, {}, "", root, phys_addr::at(where), std::span{out}.first(size)));
+        return fault_of(make_multiboot2_info(
+            memory_map{}.map, {}, "", {.rsdp = root}, phys_addr::at(where), std::span{out}.first(size)));
     };
     // 8 + 16 (line) + 16 (name) + 16 (sizes) + 16 (map) + 8 (end)
     CHECK(make(at, 80, {}) == no_fault);
     CHECK(make(at, 79, {}) == staging(no_space, 80));
-    CHECK(make(at, 128, rsdp) == no_fault);
-    CHECK(make(at, 127, rsdp) == staging(no_space, 128));
+    CHECK(make(at, 160, rsdp) == no_fault);
+    CHECK(make(at, 159, rsdp) == staging(no_space, 160));
+    CHECK(make(at, 112, std::span{rsdp}.first(20)) == no_fault);
+    CHECK(make(at, 111, std::span{rsdp}.first(20)) == staging(no_space, 112));
     CHECK(make(at, room, std::span{rsdp}.first(21)) == staging(bad_header, 21));
     CHECK(make(at + 4, room, {}) == staging(misaligned, at + 4));
     CHECK(make(0x1'0000'0000 - 80, room, {}) == no_fault);
@@ -145,6 +147,51 @@ TEST_CASE("what cannot be told by multiboot 2 is refused")
     CHECK(with(named, pc().map, "") == staging(command_line_too_long, 3));
     CHECK(with({}, pc().map, {"\0", 1}) == staging(command_line_too_long, 1));
     CHECK(with({}, memory_map{{span_of(0, ~0ull), region_kind::usable}}.map, "") == staging(bad_range, 0));
+}
+
+TEST_CASE("a root pointer of ACPI 2.0 is told in both words of multiboot 2")
+{
+    bytes out(room, std::byte{0xa5}), rsdp;
+    for (int i = 0; i < 36; ++i)
+        rsdp.push_back(static_cast<std::byte>(i + 1));
+    const auto used = make_multiboot2_info(memory_map{}.map, {}, "", {.rsdp = rsdp}, phys_addr::at(at), out);
+    REQUIRE(fault_of(used) == no_fault);
+    CHECK(*used == 160);
+    CHECK(peek(out, 72, 4) == 14);
+    CHECK(peek(out, 76, 4) == 28);
+    CHECK(std::equal(rsdp.begin(), rsdp.begin() + 20, out.begin() + 80));
+    CHECK(peek(out, 100, 4) == 0);
+    CHECK(peek(out, 104, 4) == 15);
+    CHECK(peek(out, 108, 4) == 44);
+    CHECK(std::equal(rsdp.begin(), rsdp.end(), out.begin() + 112));
+    CHECK(peek(out, 148, 4) == 0);
+    CHECK(peek(out, 152, 8) == 0x8'0000'0000);
+    byte_memory memory{room, phys_addr::at(at)};
+    memory.write(phys_addr::at(at), out);
+    const auto found = multiboot2_reader{memory, phys_addr::at(at)}.rsdp();
+    REQUIRE((found && *found));
+    CHECK((*found)->at == phys_addr::at(at + 112));
+    CHECK((*found)->size == 36_bytes);
+}
+
+TEST_CASE("the EFI system table in the words of multiboot 2")
+{
+    bytes out(room, std::byte{0xa5});
+    const auto make = [&](bool is_64, std::uint64_t table) {
+        return fault_of(make_multiboot2_info(memory_map{}.map, {}, "",
+            {.efi = multiboot2_efi{is_64, phys_addr::at(table)}}, phys_addr::at(at), std::span{out}.first(96)));
+    };
+    REQUIRE(make(true, 0x1234'5678'9abc'def0) == no_fault);
+    CHECK(peek(out, 72, 4) == 12);
+    CHECK(peek(out, 76, 4) == 16);
+    CHECK(peek(out, 80, 8) == 0x1234'5678'9abc'def0);
+    CHECK(peek(out, 88, 8) == 0x8'0000'0000);
+    REQUIRE(make(false, 0xffff'fff0) == no_fault);
+    CHECK(peek(out, 72, 4) == 11);
+    CHECK(peek(out, 76, 4) == 12);
+    CHECK(peek(out, 80, 8) == 0xffff'fff0);
+    CHECK(peek(out, 88, 8) == 0x8'0000'0000);
+    CHECK(make(false, 0x1'0000'0000) == staging(bad_range, 0x1'0000'0000));
 }
 
 TEST_CASE("the block of multiboot 2 is believed in nothing")

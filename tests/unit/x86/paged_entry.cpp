@@ -3,10 +3,14 @@
 
 #include <lobos/x86/paged_entry.hpp>
 
+#include <lobos/x86/paging_4k.hpp>
+#include <lobos/x86/paging_4level.hpp>
 #include <lobos/x86/paging_4m.hpp>
+#include <lobos/x86/paging_5level.hpp>
+#include <lobos/x86/paging_pae.hpp>
 
 #include <tests/catch.hpp>
-#include <tests/support/elf_builder.hpp>
+#include <tests/support/told.hpp>
 
 using namespace lobos;
 using namespace lobos::test;
@@ -15,7 +19,20 @@ using lobos::x86::paged_entry;
 namespace {
 
 using port = x86::port<x86::paging_4m>;
+using long_port = x86::port<x86::paging_4level>;
 static_assert(entry_contract<paged_entry, port>);
+static_assert(entry_contract<paged_entry, long_port>);
+
+/// Entered by a kernel of the one width and of the other.
+template <class Paging, x86::entry_state State>
+inline constexpr bool entered_in = entry_contract<x86::paged_entry_in<Paging>, port> &&
+    entry_contract<x86::paged_entry_in<Paging>, long_port> && x86::paged_entry_in<Paging>::state == State &&
+    std::is_same_v<entry_paging<x86::paged_entry_in<Paging>, x86::paging_4m>, Paging>;
+static_assert(entered_in<x86::paging_4k, x86::entry_state::paged_32>);
+static_assert(entered_in<x86::paging_4m, x86::entry_state::paged_32>);
+static_assert(entered_in<x86::paging_pae, x86::entry_state::paged_32>);
+static_assert(entered_in<x86::paging_4level, x86::entry_state::long_64>);
+static_assert(entered_in<x86::paging_5level, x86::entry_state::long_64>);
 
 const memory_map handed{{phys_range::between(0_pa, 0x9'ffff_pa), region_kind::usable},
     {phys_range::between(0x10'0000_pa, 0xfff'ffff_pa), region_kind::usable},
@@ -136,4 +153,42 @@ TEST_CASE("what does not fit in the page, or below 4 GiB, is a fault, and nothin
     CHECK(said(long_line, 0x30'0000_pa).code == fault_code::no_space);
     CHECK(said("quiet", 0x1'0000'0000_pa) == fault{fault_code::bad_range, stage::staging, 0x1'0000'0000});
     CHECK(said({"a\0b", 3}, 0x30'0000_pa) == fault{fault_code::command_line_too_long, stage::staging, 3});
+}
+
+TEST_CASE("what a paged kernel is told holds, in its own mode and in another", "[x86][paged_entry]")
+{
+    told_exec t{small_kernel().build()};
+    const auto image = load_elf32(t.file, x86::elf_machine);
+    REQUIRE(image);
+    const auto contract = paged_entry::make(*image, t.modules, "again");
+    REQUIRE(contract);
+    REQUIRE(t.write(*contract) == no_fault);
+    CHECK(t.asked(*contract) == no_fault);
+    CHECK(t.with(*contract, told_exec::page + 20, 4, 1) == broken(told_exec::page + 20)); // the rest: multiboot_rules
+    t.found.ax = 0x36d7'6289;
+    CHECK(t.asked(*contract) == broken(told_exec::frame + 280));
+    t.found.ax = 0x2bad'b002;
+    t.plan.entry = 0xc010'0011_va;
+    CHECK(t.asked(*contract) == broken(0xc010'0011));
+
+    const auto other = x86::paged_entry_in<x86::paging_4level>::make(*image, t.modules, "again");
+    REQUIRE(other);
+    CHECK(other->segments().size() == contract->segments().size());
+    CHECK(other->entry() == contract->entry());
+    REQUIRE(t.write(*other) == no_fault);
+    CHECK(t.asked(*other) == no_fault);
+}
+
+TEST_CASE("a plain binary is entered paged at its virtual address", "[x86][paged_entry]")
+{
+    told_exec t{bytes(0x1000, std::byte{0x90})};
+    const auto image = load_flat_paged(t.file, 0x10'0000_pa, 0xffff'8000'0010'0000_va, 0x1000_bytes, 0x20_bytes);
+    REQUIRE(image);
+    const auto contract = x86::paged_entry_in<x86::paging_4level>::make(*image, t.modules, "");
+    REQUIRE(contract);
+    CHECK(contract->entry() == 0xffff'8000'0010'0020_va);
+    CHECK(contract->virtual_layout().size() == 1);
+    CHECK(contract->segments().size() == 4);
+    REQUIRE(t.write(*contract) == no_fault);
+    CHECK(t.asked(*contract) == no_fault);
 }

@@ -61,6 +61,9 @@ private:
 
 class processor {
 public:
+    /// `reset` is the firmware's way to reset the machine, for the exception guard; see <lobos/x86/acpi_reset.hpp>.
+    explicit processor(x86::reset_register reset = {}) : reset_{reset} {}
+
     x86::machine_facts facts() const
     {
         const auto gdtr = read_gdtr();
@@ -77,6 +80,7 @@ public:
             .default_memory_type = features.default_memory_type(),
             .memory_encrypted = features.memory_encrypted(),
             .boot_processor = features.boot_processor(),
+            .reset = reset_,
         };
     }
 
@@ -91,6 +95,9 @@ public:
         go(reinterpret_cast<const x86::departure_frame*>(static_cast<std::uintptr_t>(frame.raw())));
         __builtin_unreachable();
     }
+
+private:
+    x86::reset_register reset_;
 };
 
 static_assert(x86::processor<processor>);

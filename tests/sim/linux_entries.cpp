@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: GPL-2.0-or-later OR BSD-2-Clause
+// Linux's entries from kernels of every width, up to the point of no return: all rules hold of what is staged, and what
+// the last of them refuses was never there.
+
+#include <lobos/image/vmlinux.hpp>
+#include <lobos/x86/vmlinux_entry.hpp>
+
+#include <tests/support/long_kernel.hpp>
+#include <tests/support/scenario.hpp>
+#include <tests/support/state_difference.hpp>
+
+using namespace lobos;
+using namespace lobos::test;
+
+namespace {
+
+constexpr byte_count ram = byte_count::of(8u << 20);
+
+/// A kernel with its files staged in another's memory.
+template <class Machine> struct staged_linux {
+    explicit staged_linux(std::uint32_t seed) : machine{ram, seed}
+    {
+        auto kernel = linux_scenario::small_linux();
+        kernel.xloadflags = 1;
+        kernel_file = machine.stage(kernel.build());
+        initrd_file = machine.stage(bytes(0x1'2345, std::byte{0x1d}));
+        auto elf = small_kernel<elf64>();
+        for (auto& p : elf.parts)
+            p.p_paddr = p.p_paddr - elf64::phys + 0x30'0000;
+        elf.entry = 0x30'0010;
+        elf_file = machine.stage(elf.build());
+    }
+    result<linux_image> load(linux_entry entry)
+    {
+        return load_bzimage(kernel_file.source(machine.memory()), initrd_file.source(machine.memory()),
+            {.command_line = "console=ttyS0", .entry = entry}, machine.memory_map());
+    }
+    result<linux_image> load_elf()
+    {
+        return load_vmlinux<elf64_class>(elf_file.source(machine.memory()), initrd_file.source(machine.memory()),
+            {.command_line = "console=ttyS0", .entry = linux_entry::long_64}, machine.memory_map());
+    }
+    Machine machine;
+    sim::staged_bytes kernel_file, initrd_file, elf_file;
+};
+
+/// What the frame says the first instruction finds.
+template <class Machine> x86::departure_frame frame_of(Machine& machine, const exec_plan& plan)
+{
+    return load<x86::departure_frame>(machine.memory(), plan.frame);
+}
+
+template <class Machine> void check_entered_long(Machine& machine, const exec_plan& plan, std::uint64_t entry)
+{
+    const auto frame = frame_of(machine, plan);
+    CHECK(frame.entry == entry);
+    CHECK(frame.entry_code_selector == 0x10);
+    CHECK(frame.entry_data_selector == 0x18);
+    CHECK((frame.ax | frame.bx) == 0);
+    CHECK(load<std::uint32_t>(machine.memory(), phys_addr::at(frame.si + 0x202)) == 0x5372'6448);
+    for (const safe_region& r : plan.safe)
+        if (r.role == safe_role::parameters)
+            for (std::uint64_t i = 0; i < r.range.size().raw(); i += 4096) {
+                const virt_addr at = virt_addr::at(r.range.first().raw() + i);
+                const auto found = walk<x86::paging_4level>(machine.memory(), plan.entry_root, at);
+                REQUIRE(found);
+                CHECK(found->physical.raw() == at.raw());
+            }
+}
+
+template <class Machine> void check_all_entries(copy_regime regime, bool tables_of_its_own)
+{
+    const std::uint32_t seed = GENERATE(range(0u, 4u));
+    staged_linux<Machine> s{seed};
+    s.machine.injected.fail_every(sim::glue_call::allocate_page_at, seed % 2 != 0);
+    {
+        const auto image = s.load(linux_entry::long_64);
+        REQUIRE(image);
+        const x86::linux64_entry contract{*image};
+        const auto staged = prepare(s.machine, contract, {.copy = regime});
+        REQUIRE(fault_of(staged) == no_fault);
+        const exec_plan plan = staged->plan();
+        CHECK((plan.entry_root != plan.new_root) == tables_of_its_own);
+        check_entered_long(s.machine, plan, image->kernel.first().raw() + 0x200);
+    }
+    {
+        const auto image = s.load_elf();
+        REQUIRE(image);
+        const x86::vmlinux64_entry contract{*image};
+        const auto staged = prepare(s.machine, contract, {.copy = regime});
+        REQUIRE(fault_of(staged) == no_fault);
+        check_entered_long(s.machine, staged->plan(), 0x30'0010);
+    }
+    {
+        const auto image = s.load(linux_entry::protected_32);
+        REQUIRE(image);
+        const x86::linux32_entry contract{*image};
+        const auto staged = prepare(s.machine, contract, {.copy = regime});
+        REQUIRE(fault_of(staged) == no_fault);
+        CHECK(frame_of(s.machine, staged->plan()).entry == image->entry.raw());
+    }
+}
+
+/// A contract that says another byte of its parameters than it should.
+struct lying_entry : x86::linux32_entry {
+    std::uint64_t offset;
+    lying_entry(const linux_image& image, std::uint64_t at) : linux32_entry{image}, offset{at} {}
+    template <physical_memory M>
+    result<void> write_parameters(M& memory, const region_map& map, std::span<const phys_addr> pages) const
+    {
+        if (const auto written = linux32_entry::write_parameters(memory, map, pages); !written)
+            return written;
+        const phys_addr at = pages[0] + byte_count::of(offset);
+        store(memory, at, static_cast<std::uint8_t>(load<std::uint8_t>(memory, at) ^ 0x40));
+        return {};
+    }
+};
+
+} // namespace
+
+TEST_CASE("Linux's entries from a 32-bit kernel")
+{
+    check_all_entries<sim::x86_kernel>(GENERATE(copy_regime::paged, copy_regime::unpaged), true);
+}
+
+TEST_CASE("Linux's entries from a kernel on four levels: the copy's tables are the image's, if it has any")
+{
+    const auto regime = GENERATE(copy_regime::paged, copy_regime::unpaged);
+    check_all_entries<long_kernel<x86::paging_4level>>(regime, regime == copy_regime::unpaged);
+}
+
+TEST_CASE("the same with pages of 1 GiB")
+{
+    const auto regime = GENERATE(copy_regime::paged, copy_regime::unpaged);
+    check_all_entries<long_kernel<x86::paging_4level_1g>>(regime, regime == copy_regime::unpaged);
+}
+
+TEST_CASE("Linux's entries from a kernel on five levels, which are four when Linux comes")
+{
+    check_all_entries<long_kernel<x86::paging_5level>>(GENERATE(copy_regime::paged, copy_regime::unpaged), true);
+}
+
+TEST_CASE("a contract that tells Linux what is not so is refused, and the kernel is as it was")
+{
+    linux_scenario s{5};
+    const auto image = s.load();
+    REQUIRE(image);
+    const auto before = s.machine.state();
+    for (const std::uint64_t offset : {0x1ffu, 0x203u, 0x21bu, 0x21cu, 0x229u, 0x2d9u}) {
+        const lying_entry contract{*image, offset};
+        CAPTURE(offset);
+        const auto staged = prepare(s.machine, contract);
+        REQUIRE_FALSE(staged);
+        CHECK(staged.error().in == stage::verifying);
+    }
+    CHECK(difference(before, s.machine.state()).empty());
+}

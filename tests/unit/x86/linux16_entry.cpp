@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: GPL-2.0-or-later OR BSD-2-Clause
+#include <lobos/x86/linux16_entry.hpp>
+
+#include <tests/support/effort.hpp>
+#include <tests/support/real_mode_scenario.hpp>
+
+using namespace lobos;
+using namespace lobos::test;
+
+static_assert(entry_contract<real_mode_scenario::contract_type, sim::x86_kernel::port>);
+static_assert(!std::is_constructible_v<real_mode_scenario::contract_type, real_mode_scenario::source, linux16_image>);
+
+TEST_CASE("the contract's segments are all of the real-mode segment", "[x86][linux16_entry]")
+{
+    real_mode_scenario s{0};
+    const auto image = s.load();
+    REQUIRE(image);
+    const x86::linux16_entry contract{s.kernel, *image};
+    std::vector<int> covered(0x1'0000);
+    for (const segment& g : contract.segments())
+        if (g.destination.overlaps(image->area()))
+            for (phys_addr at = g.destination.first(); at <= g.destination.last(); at += byte_count::of(1))
+                ++covered.at(static_cast<std::size_t>((at - image->real_mode).raw()));
+    CHECK(std::ranges::all_of(covered, [](int n) { return n == 1; }));
+    CHECK(contract.entry().raw() == image->real_mode.raw());
+    CHECK(contract.parameter_pages() == 2);
+    CHECK(contract.virtual_layout().empty());
+    const auto registers = contract.registers({});
+    CHECK(registers.ax == 0x8f00);
+    CHECK((registers.bx | registers.si) == 0);
+    CHECK(registers.real_base == 0x8'f000);
+}
+
+TEST_CASE(
+    "a Linux is entered in real mode, with every byte in place and the BIOS's memory as it was", "[x86][linux16_entry]")
+{
+    const std::uint32_t seed = GENERATE_COPY(range(0u, effort(6u, 32u)));
+    CAPTURE(seed);
+    real_mode_scenario s{seed, seed % 3 != 0};
+    s.machine.injected.fail_every(sim::glue_call::allocate_page_at, seed % 2 != 0);
+    const auto image = s.load();
+    REQUIRE(image);
+    const x86::linux16_entry contract{s.kernel, *image};
+    auto staged = prepare(s.machine, contract);
+    REQUIRE(staged);
+    const exec_plan plan = staged->plan();
+    snapshot before{s.machine.memory(), s.ram};
+    const auto outcome = run(*staged);
+    REQUIRE(std::holds_alternative<sim::entry_state>(outcome));
+    const auto& state = std::get<sim::entry_state>(outcome);
+    snapshot after{s.machine.memory(), s.ram};
+
+    for (const phys_range r : {linux16::bios_data, s.extended_data, s.firmware})
+        for (std::uint64_t at = r.first().raw(); at <= r.last().raw(); ++at)
+            if (after[at] != before[at] || before[at] == snapshot::unknown)
+                FAIL("byte " << at);
+    // The stub's stack is the end of the heap, which is scratch.
+    for (std::uint64_t at = image->command_line_at().raw() - 4; at < image->command_line_at().raw(); ++at)
+        after[at] = before[at] = snapshot::unknown;
+    check_memory(plan, before, after, std::nullopt);
+    CHECK(s.machine.memory().unwritten_reads() == 0);
+
+    SECTION("the first instruction finds what the protocol says")
+    {
+        CHECK(state.cs == 0x8f20);
+        CHECK(state.rip == 0);
+        CHECK(state.physical_rip == image->real_mode + byte_count::of(0x200));
+        for (const std::uint16_t segment : {state.ds, state.es, state.fs, state.gs, state.ss})
+            CHECK(segment == 0x8f00);
+        CHECK(state.rsp == 0xe000);
+        CHECK((state.cr0 & (x86::cr0::protection | x86::cr0::paging)) == 0);
+        CHECK((state.cr3 | state.cr4) == 0);
+        CHECK_FALSE(state.interrupts);
+        CHECK((state.rax | state.rbx | state.rsi | state.rdi | state.rbp) == 0);
+        for (const sim::x86_segment& g : s.machine.processor().segments.all()) {
+            CHECK(g.limit == 0xffff);
+            CHECK(g.base == std::uint32_t{g.selector} << 4);
+            CHECK_FALSE(g.wide);
+            CHECK((g.usable && g.permission));
+        }
+        CHECK(s.machine.processor().idtr_base == 0);
+        CHECK(s.machine.processor().idtr_limit == 0x3ff);
+    }
+    SECTION("the setup code and its header lie there, and the command line")
+    {
+        bytes setup(static_cast<std::size_t>(image->setup_size.raw()));
+        bytes file(setup.size());
+        s.machine.memory().read(image->real_mode, setup);
+        REQUIRE(s.kernel.read(0, file));
+        CHECK(std::ranges::equal(std::span{setup}.subspan(0x264), std::span{file}.subspan(0x264)));
+        CHECK(peek(setup, 0x202, 4) == 0x53726448);
+        CHECK(peek(setup, 0x211, 1) == 0x81);
+        CHECK(peek(setup, 0x218, 4) == image->base.initrd->first().raw());
+        CHECK(peek(setup, 0x224, 2) == 0xde00);
+        CHECK(peek(setup, 0x228, 4) == image->command_line_at().raw());
+        bytes line(image->base.command_line.size() + 1);
+        s.machine.memory().read(image->command_line_at(), line);
+        CHECK(std::string_view{reinterpret_cast<const char*>(line.data())} == "console=ttyS0 x=\"a b\"");
+    }
+}
+
+TEST_CASE("a file that has gone refuses, and nothing has happened", "[x86][linux16_entry]")
+{
+    real_mode_scenario s{1};
+    const auto image = s.load();
+    REQUIRE(image);
+    const std::size_t pages = s.machine.pages_taken();
+    const staged_file<sim::memory> shorter{s.machine.memory(), {}};
+    const x86::linux16_entry contract{shorter, *image};
+    const auto refused = prepare(s.machine, contract);
+    REQUIRE_FALSE(refused);
+    CHECK(refused.error() == fault{fault_code::truncated_image, stage::loading, 0});
+    CHECK(s.machine.pages_taken() == pages);
+}
+
+TEST_CASE("rule 11 is asked: without a BIOS there is no exec", "[x86][linux16_entry]")
+{
+    real_mode_scenario s{1};
+    store(s.machine.memory(), phys_addr::at(0x15 * 4), std::uint32_t{0});
+    const auto image = s.load();
+    REQUIRE(image);
+    const x86::linux16_entry contract{s.kernel, *image};
+    const auto refused = prepare(s.machine, contract);
+    REQUIRE_FALSE(refused);
+    CHECK(refused.error() == fault{fault_code::entry_contract_broken, stage::verifying, 0x54});
+}
