@@ -36,6 +36,15 @@ template <class Paging> struct crosswise {
         // What lies in free memory is put there early; in every other world that is refused.
         machine.injected.fail_every(sim::glue_call::allocate_page_at, seed % 2 == 0);
     }
+    /// A surviving log, for the overlay to leave its breadcrumb in.
+    phys_addr start_log()
+    {
+        constexpr phys_range region = phys_range::of(phys_addr::at(0x60'0000), byte_count::of(0x4000));
+        REQUIRE(machine.map().add(region, region_kind::surviving));
+        const auto log = surviving_log<sim::memory>::create(machine.memory(), region);
+        REQUIRE(log);
+        return log->trail();
+    }
     std::vector<segment> parts() const
     {
         const phys_range high =
@@ -153,13 +162,16 @@ void check_state(const sim::entry_state& state, const Image& contract, const exe
         CHECK((state.efer & x86::efer::long_mode) == 0);
 }
 
-/// An exec of one cell of the grid.
+/// An exec of one cell of the grid; every other one with a log.
 template <class Paging, class Image> void check_exec(std::uint32_t seed, copy_regime regime)
 {
     CAPTURE(seed, regime == copy_regime::paged, static_cast<int>(Image::state));
     crosswise<Paging> s{seed};
     const Image contract = grid_cell<Paging, Image>::image(s);
-    auto staged = prepare(s.machine, contract, {.copy = regime});
+    exec_options options{.copy = regime};
+    if (seed % 2 != 0)
+        options.trail = s.start_log();
+    auto staged = prepare(s.machine, contract, options);
     REQUIRE(staged);
     const exec_plan plan = staged->plan();
     CHECK(plan.regime == regime);
@@ -167,8 +179,13 @@ template <class Paging, class Image> void check_exec(std::uint32_t seed, copy_re
     const snapshot before{s.machine.memory(), s.ram};
     const auto outcome = run(*staged);
     REQUIRE(std::holds_alternative<sim::entry_state>(outcome));
-    check_memory(plan, before, snapshot{s.machine.memory(), s.ram}, std::nullopt);
-    check_accesses(plan, s.machine.processor().record, std::nullopt);
+    check_memory(plan, before, snapshot{s.machine.memory(), s.ram}, options.trail);
+    check_accesses(plan, s.machine.processor().record, options.trail);
+    if (options.trail) {
+        const auto crumb = load<breadcrumb>(s.machine.memory(), *options.trail);
+        CHECK(crumb.stage == static_cast<std::uint32_t>(overlay_stage::copied));
+        CHECK(crumb.steps == plan.cost.steps);
+    }
     check_state<Paging>(std::get<sim::entry_state>(outcome), contract, plan);
     CHECK(s.machine.memory().unwritten_reads() == 0);
 }

@@ -78,8 +78,8 @@ TEST_CASE(
             CHECK_FALSE(g.wide);
             CHECK((g.usable && g.permission));
         }
-        CHECK(s.machine.processor().idtr_base == 0);
-        CHECK(s.machine.processor().idtr_limit == 0x3ff);
+        CHECK(s.machine.processor().idtr.base == 0);
+        CHECK(s.machine.processor().idtr.limit == 0x3ff);
     }
     SECTION("the setup code and its header lie there, and the command line")
     {
