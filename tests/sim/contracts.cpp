@@ -55,7 +55,7 @@ struct told_scenario {
         check_memory(plan, before, snapshot{machine.memory(), ram}, std::nullopt);
         check_accesses(plan, machine.processor().record, std::nullopt);
         const auto& state = std::get<sim::entry_state>(outcome);
-        CHECK(state.eip == contract.entry().raw());
+        CHECK(state.rip == contract.entry().raw());
         CHECK(state.cs == 0x10);
         CHECK(state.ds == 0x18);
         CHECK(state.flat);
@@ -112,8 +112,8 @@ TEST_CASE("a multiboot 1 kernel is told of its memory and its modules")
     const auto contract = x86::multiboot_entry::make(*image, modules, "quiet 1");
     REQUIRE(contract);
     const auto state = s.exec(*contract, {.copy = regime});
-    CHECK(state.eax == 0x2bad'b002);
-    const multiboot_reader told{s.machine.memory(), phys_addr::at(state.ebx)};
+    CHECK(state.rax == 0x2bad'b002);
+    const multiboot_reader told{s.machine.memory(), phys_addr::at(state.rbx)};
     REQUIRE(told.module_count() == 1);
     CHECK(told.module(0)->start == modules[0].range.first());
     CHECK(told.module(0)->start.raw() % 4096 == 0);
@@ -123,7 +123,7 @@ TEST_CASE("a multiboot 1 kernel is told of its memory and its modules")
     CHECK(told.string(*told.command_line(), text) == "quiet 1");
     memory_map map{};
     REQUIRE(told.read_memory_map(map.map));
-    CHECK(map.map.find(phys_addr::at(state.ebx))->kind == region_kind::safe);
+    CHECK(map.map.find(phys_addr::at(state.rbx))->kind == region_kind::safe);
     CHECK(map.map.find(modules[0].range.first())->kind == region_kind::usable);
 }
 
@@ -138,14 +138,14 @@ TEST_CASE("a multiboot 2 kernel is told of its memory and its modules")
     const auto contract = x86::multiboot2_entry::make(*image, modules, "quiet 1");
     REQUIRE(contract);
     const auto state = s.exec(*contract);
-    CHECK(state.eax == 0x36d7'6289);
-    const multiboot2_reader told{s.machine.memory(), phys_addr::at(state.ebx)};
+    CHECK(state.rax == 0x36d7'6289);
+    const multiboot2_reader told{s.machine.memory(), phys_addr::at(state.rbx)};
     REQUIRE(told.module_count() == 1u);
     CHECK((*told.module(0))->start == modules[0].range.first());
     CHECK(s.read(modules[0].range) == told_scenario::contents());
     memory_map map{};
     REQUIRE(told.read_memory_map(map.map));
-    CHECK(map.map.find(phys_addr::at(state.ebx))->kind == region_kind::safe);
+    CHECK(map.map.find(phys_addr::at(state.rbx))->kind == region_kind::safe);
 }
 
 TEST_CASE("a PVH kernel is told of its memory and its modules")
@@ -159,11 +159,11 @@ TEST_CASE("a PVH kernel is told of its memory and its modules")
     const auto contract = x86::pvh_entry::make(*image, modules, "quiet 1", phys_addr::at(0xf'0010));
     REQUIRE(contract);
     const auto state = s.exec(*contract);
-    CHECK(state.eip == 0x10'0100);
-    CHECK(s.at(state.ebx, 4) == 0x336e'c578);
-    CHECK(s.at(state.ebx + 12, 4) == 1);
-    CHECK(s.at(s.at(state.ebx + 16, 8), 8) == modules[0].range.first().raw());
-    CHECK(s.at(state.ebx + 32, 8) == 0xf'0010);
+    CHECK(state.rip == 0x10'0100);
+    CHECK(s.at(state.rbx, 4) == 0x336e'c578);
+    CHECK(s.at(state.rbx + 12, 4) == 1);
+    CHECK(s.at(s.at(state.rbx + 16, 8), 8) == modules[0].range.first().raw());
+    CHECK(s.at(state.rbx + 32, 8) == 0xf'0010);
     CHECK(s.read(modules[0].range) == told_scenario::contents());
 }
 
@@ -181,9 +181,9 @@ TEST_CASE("a kernel is entered paged on tables of its own, and finds a module wh
     REQUIRE(contract);
     const bytes before = s.read(told_scenario::lying);
     const auto state = s.exec(*contract, {.copy = regime});
-    CHECK(state.physical_eip == phys_addr::at(0x40'0020));
-    CHECK(state.eax == 0x2bad'b002);
-    const multiboot_reader told{s.machine.memory(), phys_addr::at(state.ebx)};
+    CHECK(state.physical_rip == phys_addr::at(0x40'0020));
+    CHECK(state.rax == 0x2bad'b002);
+    const multiboot_reader told{s.machine.memory(), phys_addr::at(state.rbx)};
     REQUIRE(told.module_count() == 1);
     CHECK(told.module(0)->start == told_scenario::lying.first());
     CHECK(s.read(told_scenario::lying) == before);

@@ -7,6 +7,7 @@
 #include <cstdio>
 
 #include <tests/support/effort.hpp>
+#include <tests/support/exec_grid.hpp>
 #include <tests/support/scenario.hpp>
 #include <tests/support/state_difference.hpp>
 
@@ -47,6 +48,13 @@ struct small_paged : paged_scenario {
     }
     const x86::paged_entry& contract() const { return *entry; }
     result<x86::paged_entry> entry = refuse(fault_code::empty_image, stage::loading, 0);
+};
+
+/// A 64-bit kernel in five levels of tables, and three segments that enter 64-bit mode on four, by way of the hub.
+struct small_long : crosswise<x86::paging_5level> {
+    using image_type = image::long_64<x86::paging_4level>;
+    explicit small_long(std::uint32_t seed) : crosswise{2 * seed + 1, 6} {}
+    image_type contract() const { return grid_cell<x86::paging_5level, image_type>::image(*this); }
 };
 
 /// What the image's bytes are to be, and where: pages, less what is safe.
@@ -165,7 +173,8 @@ template <class Contract> struct refusing : Contract {
 
 } // namespace
 
-TEMPLATE_TEST_CASE("each request fails: all is as it was, the next exec succeeds", "", small_linux, small_paged)
+TEMPLATE_TEST_CASE(
+    "each request fails: all is as it was, the next exec succeeds", "", small_linux, small_paged, small_long)
 {
     check_every_single<TestType>();
 }
@@ -177,7 +186,7 @@ TEMPLATE_TEST_CASE(
         check_every_pair<TestType>(seed);
 }
 
-TEMPLATE_TEST_CASE("a call that always fails is a refusal, or not needed", "", small_linux, small_paged)
+TEMPLATE_TEST_CASE("a call that always fails is a refusal, or not needed", "", small_linux, small_paged, small_long)
 {
     for (const auto kind : {sim::glue_call::allocate_page, sim::glue_call::allocate_page_at,
              sim::glue_call::allocate_workspace, sim::glue_call::virtual_address}) {

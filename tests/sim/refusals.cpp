@@ -60,9 +60,9 @@ TEST_CASE("whatever changes between prepare and commit is found, and named")
                 mmu.load_cr0(mmu.cr0() ^ x86::cr0::write_protect);
             },
             fault_code::table_root_changed},
-        {"descriptor table", [](linux_scenario& s, const exec_plan&) { s.machine.processor().gdtr_base += 8; },
+        {"descriptor table", [](linux_scenario& s, const exec_plan&) { s.machine.processor().gdtr.base += 8; },
             fault_code::descriptor_table_changed},
-        {"descriptor limit", [](linux_scenario& s, const exec_plan&) { s.machine.processor().gdtr_limit -= 8; },
+        {"descriptor limit", [](linux_scenario& s, const exec_plan&) { s.machine.processor().gdtr.limit -= 8; },
             fault_code::descriptor_table_changed},
         {"staged kernel",
             [](linux_scenario& s, const exec_plan& p) { flip(s.machine.memory(), source_of(p.image.front(), 12'365)); },

@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later OR BSD-2-Clause
 
-#include <random>
-
 #include <tests/support/effort.hpp>
 #include <tests/support/scenario.hpp>
 #include <tests/support/state_difference.hpp>
@@ -36,8 +34,8 @@ TEST_CASE("a Linux kernel with initrd replaces the running kernel, to the last b
 
     SECTION("the entry contract of the 32-bit boot protocol holds")
     {
-        CHECK(state.eip == image->entry.raw());
-        CHECK(state.physical_eip == image->entry);
+        CHECK(state.rip == image->entry.raw());
+        CHECK(state.physical_rip == image->entry);
         CHECK_FALSE(state.interrupts);
         CHECK((state.cr0 & x86::cr0::paging) == 0);
         CHECK((state.cr0 & x86::cr0::protection) != 0);
@@ -47,12 +45,12 @@ TEST_CASE("a Linux kernel with initrd replaces the running kernel, to the last b
         for (const std::uint16_t segment : {state.ds, state.es, state.ss})
             CHECK(segment == 0x18);
         CHECK(state.flat);
-        CHECK((state.ebp | state.edi | state.ebx) == 0);
+        CHECK((state.rbp | state.rdi | state.rbx) == 0);
     }
     SECTION("the boot parameters say where everything is")
     {
         bytes page(4096);
-        s.machine.memory().read(phys_addr::at(state.esi), page);
+        s.machine.memory().read(phys_addr::at(state.rsi), page);
         CHECK(peek(page, 0x202, 4) == 0x53726448);
         CHECK(peek(page, 0x218, 4) == image->initrd->first().raw());
         CHECK(peek(page, 0x21c, 4) == 0x1'2345);
@@ -103,16 +101,16 @@ TEST_CASE("a paged kernel is entered at its virtual address, and the log in its 
     check_memory(plan, before, snapshot{s.machine.memory(), s.ram}, options.trail);
     check_accesses(plan, s.machine.processor().record, options.trail);
 
-    CHECK(state.eip == 0xc010'0040);
-    CHECK(state.physical_eip == phys_addr::at(0x10'0040));
+    CHECK(state.rip == 0xc010'0040);
+    CHECK(state.physical_rip == phys_addr::at(0x10'0040));
     CHECK((state.cr0 & x86::cr0::paging) != 0);
     CHECK(state.cr3 == plan.new_root.raw());
     CHECK(state.cs == sim::x86_kernel::code_selector);
     CHECK(state.ds == sim::x86_kernel::data_selector);
-    CHECK(state.eax == multiboot_loader_magic);
+    CHECK(state.rax == multiboot_loader_magic);
     CHECK(s.machine.memory().unwritten_reads() == 0);
 
-    const multiboot_reader reader{s.machine.memory(), phys_addr::at(state.ebx)};
+    const multiboot_reader reader{s.machine.memory(), phys_addr::at(state.rbx)};
     std::vector<region> storage(64);
     region_map told{storage};
     REQUIRE(reader.read_memory_map(told));
@@ -143,7 +141,7 @@ TEST_CASE("what the processor marks on its way out are the old tables, and it ma
     const exec_plan plan = staged->plan();
     // A kernel whose directory was never used: no accessed, no dirty bits, and nothing in the TLB.
     for (std::uint64_t i = 0; i < 1024; ++i) {
-        const phys_addr at = sim::x86_machine::directory.first() + byte_count::of(4 * i);
+        const phys_addr at = sim::x86_machine::root + byte_count::of(4 * i);
         store(s.machine.memory(), at, load<std::uint32_t>(s.machine.memory(), at) & ~0x60u);
     }
     auto& cpu = s.machine.processor();
@@ -151,7 +149,7 @@ TEST_CASE("what the processor marks on its way out are the old tables, and it ma
     cpu.mmu.load_cr4(cpu.mmu.cr4() ^ x86::cr4::global_pages);
     REQUIRE(std::holds_alternative<sim::entry_state>(run(*staged)));
     CHECK(cpu.record.bytes(sim::access_kind::mark) >= 4);
-    CHECK_FALSE(cpu.record.first_outside(sim::access_kind::mark, {sim::x86_machine::directory}));
+    CHECK_FALSE(cpu.record.first_outside(sim::access_kind::mark, {phys_range::of(sim::x86_machine::root, page_size)}));
     for (const safe_region& r : plan.safe)
         CHECK_FALSE(cpu.record.first(sim::access_kind::mark, r.range));
 }
@@ -195,90 +193,6 @@ TEST_CASE("an exec that is dropped was never there")
     CHECK(s.machine.processor().facts() == facts);
 }
 
-namespace {
-
-/// A kernel's files that were staged crosswise in their own destination: cycles, which the bounce page breaks, and
-/// sources from everywhere.
-struct crosswise {
-    explicit crosswise(std::uint32_t seed) : machine{ram}
-    {
-        bytes file(0x4'0000);
-        for (std::size_t i = 0; i < file.size(); ++i)
-            file[i] = pattern(i * 7 + seed);
-        extents = machine.stage(file).extents;
-        where = phys_range::of(extents.front().at, byte_count::of(file.size()));
-        REQUIRE(extents.back().at + page_size == where.last() + byte_count::of(1));
-        std::mt19937 random{seed};
-        std::ranges::shuffle(extents, random);
-        elsewhere = machine.stage(std::span{file}.first(0x3'1234), 4096 - seed % 9);
-    }
-    std::vector<segment> parts() const
-    {
-        const phys_addr high = phys_addr::at(0x48'0000);
-        return {{.destination = where, .file = extents},
-            {.destination = phys_range::of(high, byte_count::of(0x3'1234)),
-                .role = segment_role::initrd,
-                .file = elsewhere.extents},
-            {.destination = phys_range::of(high + byte_count::of(0x3'1234), byte_count::of(0x4321)),
-                .what = content::zero}};
-    }
-
-    static constexpr byte_count ram = byte_count::of(8u << 20);
-    sim::x86_kernel machine;
-    std::vector<extent> extents;
-    phys_range where = phys_range::of(phys_addr{}, page_size);
-    sim::staged_bytes elsewhere;
-};
-
-/// Entered on tables of its own, from the hub: at the end of the kernel's address space it expects itself, too.
-struct up_contract : raw_contract {
-    static constexpr x86::entry_state state = x86::entry_state::paged_32;
-    using paging = x86::paging_4m;
-
-    static constexpr virt_addr linear = virt_addr::at(0xd000'0000);
-    std::vector<virtual_segment> layout;
-
-    explicit up_contract(std::vector<segment> p) : raw_contract{std::move(p)}
-    {
-        const phys_range first = parts.front().destination;
-        const phys_addr base = align_down(first.first(), byte_count::of(4u << 20));
-        layout.push_back({virt_range::of(linear + (first.first() - base), first.size()), first.first(), true});
-    }
-    virt_addr entry() const { return layout.front().virtual_range.first() + byte_count::of(0x20); }
-    std::span<const virtual_segment> virtual_layout() const { return layout; }
-};
-static_assert(entry_contract<up_contract, sim::x86_kernel::port>);
-
-} // namespace
-
-TEST_CASE("the copy without paging puts every byte where the paged one does, cycles and all")
-{
-    const std::uint32_t seed = GENERATE_COPY(range(0u, effort(6u, 48u)));
-    const copy_regime regime = GENERATE(copy_regime::paged, copy_regime::unpaged);
-    CAPTURE(seed, regime == copy_regime::paged);
-    crosswise s{seed};
-    const raw_contract contract{s.parts()};
-    auto staged = prepare(s.machine, contract, {.copy = regime});
-    REQUIRE(staged);
-    const exec_plan plan = staged->plan();
-    CHECK(plan.regime == regime);
-    CHECK(plan.cost.cycles > 0);
-    CHECK(plan.cost.bounced.raw() > 0);
-    CHECK(plan.mode_page_count == 1);
-    const snapshot before{s.machine.memory(), crosswise::ram};
-    const auto outcome = run(*staged);
-    REQUIRE(std::holds_alternative<sim::entry_state>(outcome));
-    const auto& state = std::get<sim::entry_state>(outcome);
-    check_memory(plan, before, snapshot{s.machine.memory(), crosswise::ram}, std::nullopt);
-    check_accesses(plan, s.machine.processor().record, std::nullopt);
-    CHECK(state.physical_eip == s.where.first());
-    CHECK((state.cr0 & (x86::cr0::paging | x86::cr0::protection)) == x86::cr0::protection);
-    CHECK((state.cr3 | state.cr4) == 0);
-    CHECK(state.cs == 0x10);
-    CHECK(state.ss == 0x18);
-    CHECK(state.flat);
-}
-
 TEST_CASE("a Linux kernel is entered by the 32-bit protocol after a copy without paging")
 {
     const std::uint32_t seed = GENERATE_COPY(range(0u, effort(4u, 32u)));
@@ -297,13 +211,13 @@ TEST_CASE("a Linux kernel is entered by the 32-bit protocol after a copy without
     const auto& state = std::get<sim::entry_state>(outcome);
     check_memory(plan, before, snapshot{s.machine.memory(), s.ram}, std::nullopt);
     check_accesses(plan, s.machine.processor().record, std::nullopt);
-    CHECK(state.physical_eip == image->entry);
+    CHECK(state.physical_rip == image->entry);
     CHECK(state.cr0 == 0x11);
     CHECK(state.flat);
     CHECK(state.dr7 == 0x400);
-    CHECK((state.eax | state.ebx | state.ebp | state.edi) == 0);
+    CHECK((state.rax | state.rbx | state.rbp | state.rdi) == 0);
     bytes page(4096);
-    s.machine.memory().read(phys_addr::at(state.esi), page);
+    s.machine.memory().read(phys_addr::at(state.rsi), page);
     CHECK(peek(page, 0x202, 4) == 0x53726448);
     CHECK(s.machine.memory().unwritten_reads() == 0);
 }
@@ -326,31 +240,4 @@ TEST_CASE("an image that wants paging as it is cannot have a copy without, and t
         REQUIRE(again);
         return run(*again);
     }()));
-}
-
-TEST_CASE("from the hub up into paging, on tables of the image's own")
-{
-    const std::uint32_t seed = GENERATE(range(0u, 4u));
-    const copy_regime regime = GENERATE(copy_regime::paged, copy_regime::unpaged);
-    CAPTURE(seed, regime == copy_regime::paged);
-    crosswise s{seed};
-    const up_contract contract{s.parts()};
-    auto staged = prepare(s.machine, contract, {.copy = regime});
-    REQUIRE(staged);
-    const exec_plan plan = staged->plan();
-    REQUIRE(plan.entry_root != plan.new_root);
-    const snapshot before{s.machine.memory(), crosswise::ram};
-    const auto outcome = run(*staged);
-    REQUIRE(std::holds_alternative<sim::entry_state>(outcome));
-    const auto& state = std::get<sim::entry_state>(outcome);
-    check_memory(plan, before, snapshot{s.machine.memory(), crosswise::ram}, std::nullopt);
-    check_accesses(plan, s.machine.processor().record, std::nullopt);
-    CHECK(state.eip == contract.entry().raw());
-    CHECK(state.physical_eip == s.where.first() + byte_count::of(0x20));
-    CHECK(state.cr3 == plan.entry_root.raw());
-    CHECK((state.cr0 & x86::cr0::paging) != 0);
-    CHECK((state.cr4 & x86::cr4::large_pages) != 0);
-    CHECK(state.cs == 0x10);
-    CHECK(state.ds == 0x18);
-    CHECK(state.flat);
 }

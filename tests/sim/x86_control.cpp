@@ -201,3 +201,20 @@ TEST_CASE("CR3 has the bits of a physical address in long mode and 32 outside it
     CHECK(c.cr3() == 0x1005);
     CHECK(refused_cr3(c, 0x4000'0000'0000'1005));
 }
+
+TEST_CASE("the mode of paging follows from the registers")
+{
+    using enum lobos::x86::paging_mode;
+    CHECK(x86_control{}.mode() == none);
+    CHECK(paged(0).mode() == bits_32);
+    CHECK(paged(0x10).mode() == bits_32_pse);
+    CHECK(paged(0x20).mode() == pae);
+    CHECK(paged(0x30).mode() == pae);
+    CHECK(in_long_mode().mode() == four_level);
+    x86_control five;
+    five.load_cr4(0x1020);
+    five.load_efer(0x100);
+    CHECK(five.mode() == none);
+    five.load_cr0(0x8000'0001);
+    CHECK(five.mode() == five_level);
+}

@@ -44,7 +44,7 @@ struct processor {
         return exception([&] { load(which, selector); });
     }
     unsigned using_it(
-        sim::x86_segments::name which, std::uint32_t offset, std::size_t size, sim::x86_mmu::intent wanted)
+        sim::x86_segments::name which, std::uint64_t offset, std::size_t size, sim::x86_mmu::intent wanted)
     {
         return exception([&] { (void)segments.linear(which, offset, size, wanted); }).vector;
     }
@@ -191,6 +191,83 @@ TEST_CASE("the accessed bit is written where it is not set, and only there")
     CHECK(p.record.first(mark, phys_range::of(0_pa, 64_KiB))->physical == 0x101d_pa);
     p.load(ds, 0x18);
     CHECK(p.record.bytes(mark) == 1);
+}
+
+namespace {
+
+constexpr std::uint64_t long_code = 0x00af'9b00'0000'ffff;
+
+/// In long mode, on tables that map 2 MB one to one: 64-bit code at 0x20, flat data at 0x10.
+struct long_processor : processor {
+    long_processor()
+    {
+        table.limit = 0x2f;
+        put(4, long_code);
+        store(memory, 0x8000_pa, std::uint64_t{0x9003});
+        store(memory, 0x9000_pa, std::uint64_t{0xa003});
+        store(memory, 0xa000_pa, std::uint64_t{0x83});
+        for (const auto name : {cs, ds, es, fs, gs, ss})
+            load(name, name == cs ? 0x08 : 0x10);
+        mmu.load_cr4(0x20);
+        mmu.load_cr3(0x8000);
+        mmu.load_efer(0x100);
+        mmu.load_cr0(0x8000'0001);
+    }
+};
+
+} // namespace
+
+TEST_CASE("compatibility mode is 32-bit code as ever, until a segment says that it is 64-bit code")
+{
+    long_processor p;
+    CHECK_FALSE(p.segments.code_64());
+    CHECK(p.using_it(ds, 0xffff'ffff, 2, reading) == gp);
+    p.load(cs, 0x20);
+    CHECK(p.segments.code_64());
+    CHECK_THROWS_AS(p.mmu.load_cr0(1), sim::machine_error); // the processor knows too
+    p.load(cs, 0x08);
+    CHECK_FALSE(p.segments.code_64());
+    CHECK_NOTHROW(p.mmu.load_cr0(1));
+    // Outside of long mode the bit says nothing.
+    p.load(cs, 0x20);
+    CHECK_FALSE(p.segments.code_64());
+}
+
+TEST_CASE("64-bit code asks no limit, no right and no base, but addresses are canonical")
+{
+    long_processor p;
+    p.put(3, 0x5640'9012'3456'000f); // read-only, 16 bytes at 0x56123456
+    p.load(ds, 0x18);
+    p.load(fs, 0x18);
+    p.load(gs, 0);
+    p.load(cs, 0x20);
+    CHECK(p.segments.linear(ds, 0x1234'5678'9abc, 8, writing) == 0x1234'5678'9abc);
+    CHECK(p.segments.linear(cs, 0xffff'8000'0000'0000, 8, writing) == 0xffff'8000'0000'0000);
+    CHECK(p.segments.linear(fs, 0x10, 4, writing) == 0x5612'3466);
+    CHECK(p.segments.linear(gs, 0x10, 4, writing) == 0x10);
+    CHECK(p.using_it(ds, 0x7fff'ffff'fff8, 8, reading) == 0);
+    CHECK(p.using_it(ds, 0x7fff'ffff'fff9, 8, reading) == gp);
+    CHECK(p.using_it(ds, 0xffff'7fff'ffff'ffff, 1, reading) == gp);
+    CHECK(p.using_it(cs, 0x8000'0000'0000, 1, executing) == gp);
+    CHECK(p.using_it(ss, 0x8000'0000'0000, 1, writing) == ss_fault);
+    // What is loaded is checked as ever.
+    p.put(3, flat_code);
+    CHECK(p.loading(ss, 0x18) == sim::exception_code{gp, 0x18});
+    CHECK(p.loading(ds, 0x30) == sim::exception_code{gp, 0x30});
+}
+
+TEST_CASE("a null stack selector is 64-bit code's alone, and code of two widths is nobody's")
+{
+    long_processor p;
+    CHECK(p.loading(ss, 0) == sim::exception_code{gp, 0});
+    p.put(5, long_code | std::uint64_t{1} << 54);
+    CHECK(p.loading(cs, 0x28) == sim::exception_code{gp, 0x28});
+    p.load(cs, 0x20);
+    CHECK(p.loading(ss, 0) == none);
+    CHECK(p.segments.linear(ss, 0x1000, 8, writing) == 0x1000);
+    CHECK(p.loading(ss, 1) == sim::exception_code{gp, 0}); // of another privilege
+    CHECK(p.loading(cs, 0) == sim::exception_code{gp, 0});
+    CHECK(p.loading(cs, 0x28) == sim::exception_code{gp, 0x28});
 }
 
 TEST_CASE("in real mode a number is a base, and limit and rights stay")

@@ -155,11 +155,11 @@ inline void check_accesses(const exec_plan& plan, const sim::recorder& record, s
     CHECK(into_image == plan.cost.copied.raw() + plan.cost.zeroed.raw() - skipped);
 }
 
-/// A Linux kernel with an initrd, staged in a simulated kernel's scattered pages.
-struct linux_scenario {
+/// A Linux kernel with an initrd, staged in the scattered pages of a simulated kernel in some mode of paging.
+template <class Paging> struct linux_world {
     static constexpr byte_count ram = byte_count::of(8u << 20);
 
-    explicit linux_scenario(std::uint32_t seed, bzimage_builder kernel = small_linux(), std::size_t initrd = 0x1'2345)
+    explicit linux_world(std::uint32_t seed, bzimage_builder kernel = small_linux(), std::size_t initrd = 0x1'2345)
         : machine{ram, seed}
     {
         bytes contents(initrd);
@@ -174,15 +174,21 @@ struct linux_scenario {
         return {.code = 0x3'2340, .init_size = 0x8'0000, .pref_address = 0x20'0000, .kernel_alignment = 0x10'0000};
     }
 
-    result<linux_image> load(std::string_view command_line = "console=ttyS0 x=\"a b\"")
+    result<linux_image> load(
+        std::string_view command_line = "console=ttyS0 x=\"a b\"", linux_entry entry = linux_entry::protected_32)
     {
         return load_bzimage(kernel_file.source(machine.memory()), initrd_file.source(machine.memory()),
-            {.command_line = command_line}, machine.memory_map());
+            {.command_line = command_line, .entry = entry}, machine.memory_map());
     }
 
-    sim::x86_kernel machine;
+    sim::basic_x86_kernel<Paging> machine;
     sim::staged_bytes kernel_file;
     sim::staged_bytes initrd_file;
+};
+
+/// The same in a 32-bit kernel with 4 MB pages.
+struct linux_scenario : linux_world<x86::paging_4m> {
+    using linux_world::linux_world;
 };
 
 /// Another paged kernel, whose image lies over the running one's, with padding that holds a surviving log.

@@ -11,6 +11,7 @@
 #include <string>
 
 #include <lobos/sim/machine_error.hpp>
+#include <lobos/x86/paging_mode.hpp>
 
 namespace lobos::sim {
 
@@ -44,6 +45,15 @@ public:
     bool smap() const { return cr4_ & smap_bit; }
     bool long_mode() const { return efer_ & lma; }
     bool execute_disable() const { return efer_ & nxe; }
+    x86::paging_mode mode() const
+    {
+        using enum x86::paging_mode;
+        if (!paging())
+            return none;
+        if (long_mode())
+            return five_levels() ? five_level : four_level;
+        return wide_entries() ? pae : large_pages() ? bits_32_pse : bits_32;
+    }
     /// Whether the four pointers of PAE paging are in use.
     bool has_pointers() const { return paging() && wide_entries() && !long_mode(); }
     /// The process context, 0 when there are none.

@@ -69,6 +69,13 @@ public:
     std::uint64_t cr4() const { return control_.cr4(); }
     std::uint64_t efer() const { return control_.efer(); }
 
+    /// IA32_EFER.LMA.
+    bool long_mode() const { return control_.long_mode(); }
+    /// Whether a linear address has 32 bits, or is canonical in long mode.
+    bool has_address(std::uint64_t linear) const { return tables().has_address(linear); }
+    /// The mode of paging that the registers come to.
+    x86::paging_mode mode() const { return control_.mode(); }
+
     /// EFLAGS.AC: with CR4.SMAP set, the supervisor may use user pages all the same.
     bool alignment_check = false;
     /// Whether the processor knows pages of 1 GB.

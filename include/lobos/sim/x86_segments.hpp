@@ -2,9 +2,10 @@
 #pragma once
 
 /// \file
-/// The segment registers of a 32-bit x86 [intel/vol3 §3.4, §5.3 to §5.8]. A load reads a descriptor, checks it, and
-/// keeps it: from then on base, limit and rights are those of that moment, whatever becomes of the table. Every access
-/// goes through them. Not simulated: local descriptor tables, gates, changes of privilege.
+/// The segment registers of an x86 [intel/vol3 §3.4, §5.2 to §5.8]. A load reads a descriptor, checks it, and keeps it:
+/// from then on base, limit and rights are those of that moment, whatever becomes of the table. Every access goes
+/// through them; in 64-bit code only to the bases of FS and GS, and to an address that has to be canonical. Not
+/// simulated: local descriptor tables, gates, changes of privilege.
 
 #include <algorithm>
 #include <array>
@@ -22,7 +23,8 @@ struct x86_segment {
     bool code = false;
     bool permission = false; ///< data: writable; code: readable
     bool direction = false;  ///< data: expands down; code: conforming
-    bool wide = false;       ///< B: an expand-down segment ends at 4 GB, not at 64 KB
+    bool wide = false;       ///< D/B: 32-bit code; an expand-down segment ends at 4 GB, not at 64 KB
+    bool long_code = false;  ///< L: 64-bit code, where the processor is in long mode
     unsigned privilege = 0;  ///< DPL
     friend bool operator==(const x86_segment&, const x86_segment&) = default;
 
@@ -32,7 +34,7 @@ struct x86_segment {
 
 /// Base and limit of the descriptor table, as GDTR holds them.
 struct x86_descriptor_table {
-    std::uint32_t base = 0;
+    std::uint64_t base = 0;
     std::uint32_t limit = 0;
 };
 
@@ -47,6 +49,8 @@ public:
     std::span<const x86_segment> all() const { return registers_; }
     /// CPL.
     unsigned level() const { return registers_[cs].selector & 3; }
+    /// Whether it is 64-bit code that runs.
+    bool code_64() const { return mmu_.long_mode() && registers_[cs].long_code; }
 
     /// Loads a register, CS as a far return to the same privilege does. Throws machine_error for an exception; the
     /// accessed bit is written to the table where it is not set yet.
@@ -54,7 +58,8 @@ public:
     {
         const unsigned asked = selector & 3; // RPL
         if (selector < 4) {
-            if (which == cs || which == ss)
+            const bool no_stack_needed = code_64() && asked == level() && asked != 3;
+            if (which == cs || (which == ss && !no_stack_needed))
                 general_protection("null selector", selector, 0);
             registers_[which] = {.selector = selector};
             return;
@@ -63,7 +68,8 @@ public:
             general_protection("local descriptor tables are not simulated", selector, selector & ~3u);
         if ((selector | 7u) > table.limit)
             general_protection("selector outside the descriptor table", selector, selector & ~3u);
-        const std::uint32_t at = table.base + (selector & ~7u);
+        const std::uint64_t sum = table.base + (selector & ~7u);
+        const std::uint64_t at = mmu_.long_mode() ? sum : static_cast<std::uint32_t>(sum);
         const std::uint64_t word = read_word(at) | (std::uint64_t{read_word(at + 4)} << 32);
         x86_segment s = decode(word);
         s.selector = selector;
@@ -73,6 +79,8 @@ public:
         if (which == cs) {
             if (!s.code)
                 refuse("code selector names data");
+            if (mmu_.long_mode() && s.long_code && s.wide)
+                refuse("code of 64 and of 32 bits");
             // A conforming segment may be of a higher privilege than its user, but there is none above this one.
             if (asked != level() || s.privilege != asked)
                 refuse("code of another privilege");
@@ -93,6 +101,8 @@ public:
         if (!(word & is_accessed))
             mark_accessed(at + 5, static_cast<std::uint8_t>(word >> 40));
         registers_[which] = s;
+        if (which == cs)
+            mmu_.runs_64_bit_code(s.long_code);
     }
 
     /// Loads a register in real mode: the base follows from the number, and nothing else changes [intel/vol3 §20.1.1].
@@ -102,26 +112,39 @@ public:
         registers_[which].base = std::uint32_t{number} << 4;
     }
 
-    /// The linear address of `size` bytes at `offset`. Throws machine_error where limit or rights forbid it.
-    std::uint32_t linear(name which, std::uint32_t offset, std::size_t size, x86_mmu::intent wanted) const
+    /// The linear address of `size` bytes at `offset`. Throws machine_error where limit or rights forbid it, or in
+    /// 64-bit code where it is not canonical.
+    std::uint64_t linear(name which, std::uint64_t offset, std::size_t size, x86_mmu::intent wanted) const
     {
         const x86_segment& s = registers_[which];
         const auto refuse = [&](const char* what) {
             throw machine_error{std::string{which == ss ? "stack fault: " : "general protection: "} + what, offset,
                 {which == ss ? x86_vector::stack_fault : x86_vector::general_protection}};
         };
+        if (code_64()) {
+            const std::uint64_t first = offset + (which == fs || which == gs ? s.base : 0);
+            if (!mmu_.has_address(first) || !mmu_.has_address(first + size - 1))
+                refuse("address is not canonical");
+            return first;
+        }
         if (!s.usable)
             refuse("null segment");
         if (wanted == x86_mmu::intent::write && (s.code || !s.permission))
             refuse("write to a read-only segment");
         if (wanted == x86_mmu::intent::read && s.code && !s.permission)
             refuse("read from an execute-only segment");
-        const std::uint64_t last = std::uint64_t{offset} + size - 1;
+        const std::uint64_t last = offset + size - 1;
         const bool down = !s.code && s.direction;
         const std::uint64_t end = down ? (s.wide ? 0xffff'ffffu : 0xffffu) : s.limit;
-        if (last > end || (down && offset <= s.limit))
+        if (offset >> 32 != 0 || last > end || (down && offset <= s.limit))
             refuse("beyond the segment's limit");
-        return s.base + offset;
+        return wrapped(s.base + offset);
+    }
+
+    /// A linear address as the processor computes it: outside of 64-bit code it has 32 bits.
+    std::uint64_t wrapped(std::uint64_t linear) const
+    {
+        return code_64() ? linear : static_cast<std::uint32_t>(linear);
     }
 
 private:
@@ -141,10 +164,11 @@ private:
             .permission = bit(41),
             .direction = bit(42),
             .wide = bit(54),
+            .long_code = bit(53) && bit(43),
             .privilege = static_cast<unsigned>(word >> 45) & 3};
     }
 
-    std::uint32_t read_word(std::uint32_t linear)
+    std::uint32_t read_word(std::uint64_t linear)
     {
         std::uint32_t value = 0;
         for (std::uint32_t i = 0; i < 4; ++i) { // a table need not be aligned
@@ -154,7 +178,7 @@ private:
         }
         return value;
     }
-    void mark_accessed(std::uint32_t linear, std::uint8_t byte)
+    void mark_accessed(std::uint64_t linear, std::uint8_t byte)
     {
         const phys_addr at = mmu_.translate(linear, x86_mmu::intent::write, x86_mmu::privilege::implicit);
         record_.note(access_kind::mark, at.raw(), at, 1);

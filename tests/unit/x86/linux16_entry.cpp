@@ -63,23 +63,23 @@ TEST_CASE(
     SECTION("the first instruction finds what the protocol says")
     {
         CHECK(state.cs == 0x8f20);
-        CHECK(state.eip == 0);
-        CHECK(state.physical_eip == image->real_mode + byte_count::of(0x200));
+        CHECK(state.rip == 0);
+        CHECK(state.physical_rip == image->real_mode + byte_count::of(0x200));
         for (const std::uint16_t segment : {state.ds, state.es, state.fs, state.gs, state.ss})
             CHECK(segment == 0x8f00);
-        CHECK(state.esp == 0xe000);
+        CHECK(state.rsp == 0xe000);
         CHECK((state.cr0 & (x86::cr0::protection | x86::cr0::paging)) == 0);
         CHECK((state.cr3 | state.cr4) == 0);
         CHECK_FALSE(state.interrupts);
-        CHECK((state.eax | state.ebx | state.esi | state.edi | state.ebp) == 0);
+        CHECK((state.rax | state.rbx | state.rsi | state.rdi | state.rbp) == 0);
         for (const sim::x86_segment& g : s.machine.processor().segments.all()) {
             CHECK(g.limit == 0xffff);
             CHECK(g.base == std::uint32_t{g.selector} << 4);
             CHECK_FALSE(g.wide);
             CHECK((g.usable && g.permission));
         }
-        CHECK(s.machine.processor().idtr_base == 0);
-        CHECK(s.machine.processor().idtr_limit == 0x3ff);
+        CHECK(s.machine.processor().idtr.base == 0);
+        CHECK(s.machine.processor().idtr.limit == 0x3ff);
     }
     SECTION("the setup code and its header lie there, and the command line")
     {

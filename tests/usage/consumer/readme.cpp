@@ -26,7 +26,7 @@ int main()
     try {
         (void)boot(kernel, file.source(kernel.memory()), "quiet");
     } catch (const lobos::sim::new_kernel_entered& entered) {
-        return entered.state.eip == 0x20'0000 ? 0 : 2;
+        return entered.state.rip == 0x20'0000 ? 0 : 2;
     }
     return 3;
 }
