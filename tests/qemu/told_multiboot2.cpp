@@ -2,7 +2,7 @@
 
 /// \file
 /// A kernel that a multiboot 2 loader starts, and that says on the serial line what it was told. It shares no code with
-/// lobos: a second reading of the manual [multiboot/2 §3.6].
+/// lobos: a second reading of the manual [multiboot2/2.0 §3.6].
 
 #include <cstdint>
 
