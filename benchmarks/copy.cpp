@@ -90,12 +90,12 @@ void paper_bytes(std::byte* destination, const std::byte* source, std::size_t si
             *to = *from;
 }
 
-/// A step of the overlay as it runs in the kernel, with nothing to skip.
+/// A step of the overlay as it runs in the kernel.
 template <class Mover> void overlay_step(std::byte* destination, const std::byte* source, std::size_t size)
 {
     machine::identity_memory<Mover> memory;
-    overlay::run_step(memory, reinterpret_cast<std::uintptr_t>(destination), reinterpret_cast<std::uintptr_t>(source),
-        size, false, 0, 0);
+    overlay::skips_in_plan::move(memory, std::uintptr_t{}, reinterpret_cast<std::uintptr_t>(destination),
+        reinterpret_cast<std::uintptr_t>(source), size, false);
 }
 
 void measure(benchmark::State& state, copy_function copy, std::size_t size, const variant& how)

@@ -2,8 +2,8 @@
 #pragma once
 
 /// \file
-/// A copy loop of x86 as machine code, which knows no skips, carried out on this test's own memory, against a byte-exact
-/// model.
+/// A copy loop of x86 as machine code, which knows no skips, carried out on this test's own memory, against a
+/// byte-exact model.
 
 #include <algorithm>
 #include <cstdint>
@@ -25,7 +25,10 @@ template <class T> std::uint64_t address_of(const T* at)
 /// Memory, a program about it, and what has to come of it.
 class loop_bench {
 public:
-    loop_bench(copy_loop loop, std::size_t size) : memory_(size + 2 * guard), wanted_(memory_.size()), loop_{loop} { fill(); }
+    loop_bench(copy_loop loop, std::size_t size) : memory_(size + 2 * guard), wanted_(memory_.size()), loop_{loop}
+    {
+        fill();
+    }
 
     void fill()
     {

@@ -50,8 +50,8 @@ concept block_memory = requires(M& m, M::address at, M::address size, bool from_
 };
 
 /// Memory with a shorter way to see to a step than the loop's own: to fetch the one that lies `before`, a negative
-/// number, the end of its page's, and say whether it fills; and to add 1 to the steps of the breadcrumb at `trail`, which
-/// stay below 2^32.
+/// number, the end of its page's, and say whether it fills; and to add 1 to the steps of the breadcrumb at `trail`,
+/// which stay below 2^32.
 template <class M>
 concept step_memory = requires(M& m, M::address end, M::address before, M::address& word, M::address trail) {
     { m.fetch(end, before, word, word, word) } -> std::same_as<bool>; // destination, source, size
@@ -206,15 +206,13 @@ LOBOS_OVERLAY_INLINE void run_step(M& memory, typename M::address destination, t
 
 /// What a loop knows of the ranges that no step may change: that the steps keep off them, as the verifier has proved,
 struct skips_in_plan {
-    /// One step, as memmove would do it.
+    /// One step, as memmove would do it. Precondition: it is not empty, which the verifier proves too.
     template <loop_memory M>
     LOBOS_OVERLAY_INLINE static void move(M& memory, typename M::address, typename M::address destination,
         typename M::address source, typename M::address size, bool fills)
     {
-        if (fills)
-            move_run(memory, destination, 0, size, true, false);
-        else // the end to begin with is right for what overlaps, and as good as the other for what does not
-            move_run(memory, destination, destination - source, size, false, destination > source);
+        const typename M::address distance = destination - source;
+        move_run(memory, destination, distance, size, fills, !fills && distance < size);
         blocks<M>::fence(memory);
     }
 };

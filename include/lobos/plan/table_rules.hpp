@@ -76,8 +76,8 @@ template <class C> result<void> switch_page_is_alike(const C& c)
     const auto before = walk<typename C::paging>(c.memory, c.plan.running_root, c.plan.switch_page);
     const auto after = walk<typename C::paging>(c.memory, c.plan.new_root, c.plan.switch_page);
     const byte_count all_but_one = page_size - byte_count::of(1);
-    const bool alike = before && after && before->executable && after->executable && before->physical == c.plan.code && after->physical == c.plan.code &&
-        before->page.last() - c.plan.switch_page >= all_but_one &&
+    const bool alike = before && after && before->executable && after->executable && before->physical == c.plan.code &&
+        after->physical == c.plan.code && before->page.last() - c.plan.switch_page >= all_but_one &&
         after->page.last() - c.plan.switch_page >= all_but_one;
     if (!alike)
         return refuse(fault_code::switch_page_differs, stage::verifying, c.plan.switch_page);

@@ -17,8 +17,8 @@ namespace lobos {
 template <class P>
 concept departing_port = paging_traits<typename P::paging> && requires { typename P::registers; };
 
-/// Whether a port's copy loop looks what it may change (overlay::skips_in_loop). One that says it does not is given steps
-/// that keep off it.
+/// Whether a port's copy loop looks what it may change (overlay::skips_in_loop). One that says it does not is given
+/// steps that keep off it.
 template <class P>
 concept skips_in_plan = requires { requires P::skips_in_plan; };
 

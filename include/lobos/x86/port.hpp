@@ -116,7 +116,10 @@ template <paging_traits Paging> struct port {
     }
 
     /// Where the departure begins: code at the running kernel's address.
-    static constexpr virt_addr departure(const aliases& where) { return where.code + byte_count::of(sizeof(code_page_head)); }
+    static constexpr virt_addr departure(const aliases& where)
+    {
+        return where.code + byte_count::of(sizeof(code_page_head));
+    }
 
 private:
     static mapping page_mapping(phys_addr linear, phys_addr physical)

@@ -245,6 +245,28 @@ TEMPLATE_TEST_CASE("a step is memmove", "[overlay]", arena_32, arena_32_top, are
             }
 }
 
+TEMPLATE_TEST_CASE("a step is memmove, too, where it need not look what it may change", "[overlay]", arena_32,
+    arena_32_top, arena_64, blocks_1, blocks_2, blocks_8, blocks_16, blocks_8_half, blocks_8_strict)
+{
+    using address = TestType::address;
+    const auto at = [](std::uint32_t offset) { return static_cast<address>(TestType::base + offset); };
+    TestType memory;
+    for (std::uint32_t size = 1; size <= 32; ++size)
+        for (std::uint32_t source = 0; source + size <= 33; ++source)
+            for (std::uint32_t destination = 0; destination + size <= 32; ++destination) {
+                const std::uint32_t from = source + size == 33 ? fills : source;
+                memory.reset();
+                overlay::skips_in_plan::move(
+                    memory, address{}, at(destination), at(source), address{size}, from == fills);
+                CAPTURE(source, destination, size);
+                if (!moved(memory, destination, from, size, 0))
+                    FAIL("not what memmove does");
+                if constexpr (overlay::block_memory<TestType>)
+                    if (!memory.fenced)
+                        FAIL("a step ends without a fence");
+            }
+}
+
 TEMPLATE_TEST_CASE("a step that fills stores zeros", "[overlay]", arena_32, arena_32_top, arena_64, blocks_1, blocks_2,
     blocks_8, blocks_16, blocks_8_half, blocks_8_strict)
 {

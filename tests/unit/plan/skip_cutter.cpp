@@ -32,9 +32,9 @@ void carry_out(bytes& memory, const overlay_step& step)
     const auto to = static_cast<std::size_t>(step.destination);
     const auto count = static_cast<std::size_t>(step.size);
     if (step.fills())
-        std::memset(&memory[to], 0, count);
+        std::memset(memory.data() + to, 0, count);
     else
-        std::memmove(&memory[to], &memory[static_cast<std::size_t>(step.source)], count);
+        std::memmove(memory.data() + to, memory.data() + step.source, count);
 }
 
 } // namespace

@@ -55,8 +55,7 @@ TEST_CASE("the operand of LGDT has its limit first and its base right behind", "
     // 2 + 4 bytes in 32-bit code, 2 + 8 in 64-bit code [intel/vol3 §2.4.1]; the rest is padding.
     STATIC_REQUIRE(sizeof(pseudo_descriptor) == 16);
     const pseudo_descriptor operand{0x1234, 0x1122'3344'5678'9abc, {}};
-    const unsigned char expected[] = {
-        0x34, 0x12, 0xbc, 0x9a, 0x78, 0x56, 0x44, 0x33, 0x22, 0x11, 0, 0, 0, 0, 0, 0};
+    const unsigned char expected[] = {0x34, 0x12, 0xbc, 0x9a, 0x78, 0x56, 0x44, 0x33, 0x22, 0x11, 0, 0, 0, 0, 0, 0};
     CHECK(std::memcmp(&operand, expected, sizeof expected) == 0);
 }
 

@@ -157,12 +157,10 @@ private:
 
     LOBOS_OVERLAY_INLINE static void downwards(address destination, address source, address size)
     {
-        address rest = 0;
+        address rest = destination - source;
         address distance = 0; // this and the next on the stack: registers are for what runs at every step
         address left = 0;
-        asm volatile("mov %[to], %[rest]\n\t"
-                     "sub %[from], %[rest]\n\t"
-                     "cmp %[smallest], %[rest]\n\t"
+        asm volatile("cmp %[smallest], %[rest]\n\t"
                      "jae 3f\n"
                      "1:\n\t" // bytes, until the rest is whole pairs
                      "testb %[within], %%cl\n\t"
@@ -191,14 +189,13 @@ private:
                      "sub %[size], %[left]\n\t"
                      "sub %[size], %[to]\n\t"
                      "mov %[to], %[from]\n\t"
-                     "sub %[distance], %[from]\n\t" //
-                     LOBOS_X86_STRING("movs")
-                     "mov %[from], %[to]\n\t" // where a whole piece began, its source ends
-                     "cmp %[left], %[size]\n\t" // which is 0
-                     "jne 4b\n"
-                     "5:"
-            : [to] "+D"(destination), [from] "+S"(source), [size] "+c"(size), [distance] "=m"(distance),
-            [left] "=m"(left), [rest] "=&q"(rest)
+                     "sub %[distance], %[from]\n\t"             //
+            LOBOS_X86_STRING("movs") "mov %[from], %[to]\n\t"   // where a whole piece began, its source ends
+                                     "cmp %[left], %[size]\n\t" // which is 0
+                                     "jne 4b\n"
+                                     "5:"
+            : [to] "+D"(destination), [from] "+S"(source), [size] "+c"(size), [distance] "=&m"(distance),
+            [left] "=&m"(left), [rest] "+q"(rest)
             : [smallest] "i"(smallest_piece), [word] "i"(sizeof(address)), [pair] "i"(2 * sizeof(address)),
             [within] "i"(2 * sizeof(address) - 1)
             : "memory");
