@@ -76,12 +76,12 @@ inline void catch_exceptions()
 {
     using namespace lobos;
     constexpr bool is_64 = sizeof(void*) == 8;
-    static std::array<std::uint64_t, x86::exception_vectors * (is_64 ? 2 : 1)> gates{};
+    static std::array<std::uint64_t, x86::exception_vectors*(is_64 ? 2 : 1)> gates{};
     for (std::size_t v = 0; v < x86::exception_vectors; ++v) {
-        const auto at = reinterpret_cast<std::uintptr_t>(
-            v == x86::nmi_vector ? nmi_stub : exception_stubs + 16 * v);
+        const auto at = reinterpret_cast<std::uintptr_t>(v == x86::nmi_vector ? nmi_stub : exception_stubs + 16 * v);
         if constexpr (is_64)
-            std::ranges::copy(x86::gate_64(lobos::machine::read_cs(), at), gates.begin() + 2 * static_cast<std::ptrdiff_t>(v));
+            std::ranges::copy(
+                x86::gate_64(lobos::machine::read_cs(), at), gates.begin() + 2 * static_cast<std::ptrdiff_t>(v));
         else
             gates[v] = x86::gate_32(lobos::machine::read_cs(), static_cast<std::uint32_t>(at));
     }

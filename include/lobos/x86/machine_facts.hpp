@@ -13,7 +13,7 @@
 namespace lobos::x86 {
 
 struct machine_facts {
-    phys_addr table_root; ///< the address bits of CR3
+    phys_addr table_root;                       ///< the address bits of CR3
     descriptor_table_register descriptors = {}; ///< GDTR
     std::uint64_t cr0 = 0;
     std::uint64_t cr4 = 0;
@@ -33,9 +33,7 @@ template <paging_traits T> constexpr paging_mode mode_of_traits()
     if constexpr (T::levels == 2)
         return T::largest_new_leaf == 1 ? paging_mode::bits_32_pse : paging_mode::bits_32;
     else
-        return T::levels == 3 ? paging_mode::pae
-            : T::levels == 4  ? paging_mode::four_level
-                              : paging_mode::five_level;
+        return T::levels == 3 ? paging_mode::pae : T::levels == 4 ? paging_mode::four_level : paging_mode::five_level;
 }
 
 /// Whether it is a mode of 64-bit code.

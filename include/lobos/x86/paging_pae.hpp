@@ -27,8 +27,9 @@ namespace lobos::x86 {
 struct pae_pointer_entry {
     using word = std::uint64_t;
 
-    /// R/W, U/S, D, PS, G of the other levels, and what lies above the address. A is reserved too when CR3 is loaded, but
-    /// QEMU sets it afterwards in a table that is in use, as it does on the levels below; so a running table may have it.
+    /// R/W, U/S, D, PS, G of the other levels, and what lies above the address. A is reserved too when CR3 is loaded,
+    /// but QEMU sets it afterwards in a table that is in use, as it does on the levels below; so a running table may
+    /// have it.
     static constexpr word reserved = 0xfff0'0000'0000'01c6;
 
     word bits = 0;

@@ -51,7 +51,8 @@ TEST_CASE("a pointer that was made has its place and is present, and no other bi
         CHECK(load<std::uint64_t>(world.memory, cloned->root + byte_count::of(8 * i)) == 0);
 }
 
-TEST_CASE("the manual's reserved bits of a pointer are reserved, but for the one that is set in a table in use", "[x86][paging_pae]")
+TEST_CASE("the manual's reserved bits of a pointer are reserved, but for the one that is set in a table in use",
+    "[x86][paging_pae]")
 {
     for (unsigned b = 1; b < 64; ++b) {
         CAPTURE(b);

@@ -23,10 +23,7 @@ public:
     }
 
     /// Whether new page tables may have pages of 1 GB.
-    bool gigabyte_pages() const
-    {
-        return highest_extended_ >= 0x8000'0001 && (cpuid(0x8000'0001).edx & 1u << 26) != 0;
-    }
+    bool gigabyte_pages() const { return highest_extended_ >= 0x8000'0001 && (cpuid(0x8000'0001).edx & 1u << 26) != 0; }
 
     /// Entry 0 of the page attribute table [intel/vol3 §11.12]; write-back where there is none.
     std::uint8_t default_memory_type() const
