@@ -16,7 +16,6 @@ from dataclasses import astuple, dataclass, fields
 
 PAGINGS = ("4m", "4k", "pae", "4level", "5level")
 LINUX = ("linux-686", "linux-amd64")
-VMLINUX = ("vmlinux-686", "vmlinux-amd64")
 SELF = tuple(f"self-{paging}" for paging in PAGINGS)
 
 # By which entries which images are started.
@@ -24,14 +23,15 @@ IMAGES = {
     "linux32": (*LINUX, "vmlinux-686"),
     "linux64": ("linux-amd64", "vmlinux-amd64"),
     "real": LINUX,
-    "pvh": VMLINUX,
+    "pvh": ("vmlinux-amd64",),  # Debian builds its 32-bit kernel without it
     "multiboot": SELF,
+    "multiboot2": ("told-multiboot2",),  # a kernel of the tests' own
     "paged": SELF,
 }
 TARGETS = tuple((entry, image) for entry, images in IMAGES.items() for image in images)
 
 # How long a cell takes, about: of two that cover as many pairs the quicker one is taken.
-COST = {"self": 1, "vmlinux": 4, "linux": 5}
+COST = {"self": 1, "told": 1, "vmlinux": 4, "linux": 5}
 COST_OF_MORE_PROCESSORS = 2
 
 
