@@ -15,6 +15,7 @@ or by nothing but a triple fault. Prints a line for each route, and exits with 1
 """
 
 import argparse
+import contextlib
 import dataclasses
 import random
 import re
@@ -85,16 +86,6 @@ def ways(full: bool) -> list[Way]:
     return [*resets, *(Way(kernel, image, entry, copy, points=1000 if (kernel, image, entry, copy) in many else 20)
                        for kernel in modes for image in modes for entry in ("multiboot", "paged")
                        for copy in ("paged", "unpaged") if entry == "paged" or image == "4m")]
-
-
-@dataclass(frozen=True)
-class Exec(boot.Exec):
-    """With the mode of paging that the image is entered in, where that is not the kernel's own."""
-
-    paging: str = ""
-
-    def command_line(self) -> str:
-        return (f"paging={self.paging} " if self.paging else "") + super().command_line()
 
 
 @dataclass
@@ -355,15 +346,17 @@ def take_exceptions(machine: Chosen, kernel: Path, cases: Sequence[Point], last:
                 failures.append(f"{point}: {failure}" if isinstance(failure, gdbstub.StubError) else str(failure))
                 if len(failures) > 3:
                     break
-            session.human("system_reset")  # it still stands in the exec
+                with contextlib.suppress(gdbstub.StubError):
+                    session.stub.interrupt()  # it runs when it hangs, otherwise it stands
+            session.human("system_reset")
     return reached, failures
 
 
 def inject(way: Way, kernels: dict[str, Path]) -> Outcome:
     kernel = kernels[way.kernel]
     same = way.kernel == way.image and way.copy == "paged"
-    what = Exec([boot.File("/boot/target", kernels[way.image])], copy=way.copy, entry=way.entry, late=True,
-                paging="" if way.entry != "paged" or same else way.image)
+    what = boot.Exec([boot.File("/boot/target", kernels[way.image])], copy=way.copy, entry=way.entry, late=True,
+                     target_paging="" if way.entry != "paged" or same else way.image)
     chance = random.Random(SEED)
     outside: list[Point] = []
     inside: list[Point] = []
