@@ -54,13 +54,21 @@ nmi_stub:
 
 namespace kernel {
 
-/// Ends the machine by the chipset's reset control register.
+/// Resets the machine as the guard does: by the chipset's register, the keyboard controller, a triple fault.
 [[noreturn]] inline void reset()
 {
+    const auto wait = [] {
+        for (int i = 0; i < 0x2000; ++i)
+            (void)lobos::machine::in_byte(0x80);
+    };
     lobos::machine::out_byte(0xcf9, 0x02);
     lobos::machine::out_byte(0xcf9, 0x06);
-    for (;;)
-        asm volatile("cli; hlt");
+    wait();
+    lobos::machine::out_byte(0x64, 0xfe);
+    wait();
+    const lobos::machine::table_register none{};
+    asm volatile("lidt %0\n\tint3" : : "m"(none));
+    __builtin_unreachable();
 }
 
 /// Loads the table of gates.
@@ -68,12 +76,12 @@ inline void catch_exceptions()
 {
     using namespace lobos;
     constexpr bool is_64 = sizeof(void*) == 8;
-    static std::array<std::uint64_t, x86::exception_vectors * (is_64 ? 2 : 1)> gates{};
+    static std::array<std::uint64_t, x86::exception_vectors*(is_64 ? 2 : 1)> gates{};
     for (std::size_t v = 0; v < x86::exception_vectors; ++v) {
-        const auto at = reinterpret_cast<std::uintptr_t>(
-            v == x86::nmi_vector ? nmi_stub : exception_stubs + 16 * v);
+        const auto at = reinterpret_cast<std::uintptr_t>(v == x86::nmi_vector ? nmi_stub : exception_stubs + 16 * v);
         if constexpr (is_64)
-            std::ranges::copy(x86::gate_64(lobos::machine::read_cs(), at), gates.begin() + 2 * static_cast<std::ptrdiff_t>(v));
+            std::ranges::copy(
+                x86::gate_64(lobos::machine::read_cs(), at), gates.begin() + 2 * static_cast<std::ptrdiff_t>(v));
         else
             gates[v] = x86::gate_32(lobos::machine::read_cs(), static_cast<std::uint32_t>(at));
     }

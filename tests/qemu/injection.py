@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later OR BSD-2-Clause
 """Exceptions and NMIs at the instructions of an exec, from the point of no return to the new kernel's first.
 
-    injection.py KERNEL IMAGE [--copy paged|unpaged] [--entry WAY] [--paging MODE] [--points N] [--cpu MODEL] [--every N]
+    injection.py [--full] [--filter REGEX]    also run by tests/qemu/run
 
 Every instruction of the overlay outside the copy loop is taken in turn, and N points inside the loop are drawn. An
 exception there (an undefined instruction or, with paging on, a load from where nothing is mapped) has to end in a
@@ -10,10 +10,12 @@ reset within a second, and the next boot has to print a record with its vector a
 without -no-reboot, whose memory outlives a reset, and every reset begins the next case. An NMI must return to where it
 came, and at the end of all of them the exec comes through. A machine that does neither in time has hung: a failure.
 
-Prints a line for each route, and exits with 1 if anything failed.
+The machines differ in how they can be reset: by the firmware's reset register, the chipset's, the keyboard controller,
+or by nothing but a triple fault. Prints a line for each route, and exits with 1 if anything failed.
 """
 
 import argparse
+import contextlib
 import dataclasses
 import random
 import re
@@ -54,20 +56,49 @@ class Failure(Exception):
 
 
 @dataclass(frozen=True)
-class Exec(boot.Exec):
-    """With the mode of paging that the image is entered in, where that is not the kernel's own."""
+class Way:
+    """From one reference kernel into another."""
 
-    paging: str = ""
+    kernel: str  # by its mode of paging
+    image: str  # by its own
+    entry: str  # multiboot, or paged
+    copy: str
+    machine: str = "pc"
+    every: int = 1  # so many instructions outside the loop make one case
+    points: int = 20  # in the loop
 
-    def command_line(self) -> str:
-        return (f"paging={self.paging} " if self.paging else "") + super().command_line()
+    @property
+    def name(self) -> str:
+        return f"{self.kernel}-{self.image}-{self.entry}-{self.copy}" + (
+            "" if self.machine == "pc" else "-" + re.sub(r"\W+", "-", self.machine))
 
 
-class Rebooting(boot.Machine):
-    """One that a reset starts anew."""
+def ways(full: bool) -> list[Way]:
+    """Together they go through every piece of the overlay, from 32-bit and from 64-bit kernels; in full, through
+    everything in every combination, with 1,000 points in the loop of one of each width."""
+    resets = [Way("4m", "4m", "multiboot", "unpaged", machine, 12, 1)
+              for machine in ("q35", "isapc", "isapc,i8042=off")]
+    if not full:
+        return [Way("4m", "4level", "paged", "paged"), Way("5level", "4m", "multiboot", "unpaged"),
+                Way("5level", "5level", "paged", "paged", every=4), *resets]
+    modes = boot.PAGINGS
+    many = {("4m", "4m", "multiboot", "paged"), ("5level", "4m", "multiboot", "unpaged")}
+    return [*resets, *(Way(kernel, image, entry, copy, points=1000 if (kernel, image, entry, copy) in many else 20)
+                       for kernel in modes for image in modes for entry in ("multiboot", "paged")
+                       for copy in ("paged", "unpaged") if entry == "paged" or image == "4m")]
+
+
+@dataclass
+class Chosen(boot.Machine):
+    """One of QEMU's other machines, perhaps one that a reset starts anew."""
+
+    machine: str = "pc"
+    reboots: bool = False
 
     def command(self, monitor: int) -> list[str]:
-        return [word for word in super().command(monitor) if word != "-no-reboot"]
+        words = super().command(monitor)
+        words[words.index("-machine") + 1] = self.machine
+        return [word for word in words if word != "-no-reboot" or not self.reboots]
 
 
 @dataclass(frozen=True)
@@ -87,19 +118,10 @@ class Pieces:
     """Where in the code page each piece of the overlay lies, by its bytes."""
 
     def __init__(self, kernel: Path, page: bytes) -> None:
-        address, data = overlay_code.section(kernel, overlay_code.SECTION)
-        symbols = {}
-        for line in overlay_code.output_of("nm", "--defined-only", str(kernel)).splitlines():
-            value, _, name = line.split()[:3]
-            symbols[name] = int(value, 16)
-        ends = {name.removeprefix("lobos_x86_"): (at, symbols[name + "_end"]) for name, at in symbols.items()
-                if name + "_end" in symbols and name.startswith("lobos_x86_")}
-        ends["copy"] = symbols["__start_lobos_overlay_copy"], symbols["__stop_lobos_overlay_copy"]
         self.places: list[tuple[int, int, str]] = []
-        for name, (begin, end) in ends.items():
-            at = page.find(data[begin - address:end - address])
-            if at >= 0 and end > begin:
-                self.places.append((at, at + end - begin, name))
+        for piece in overlay_code.pieces_of(kernel):
+            if (at := page.find(piece.bytes)) >= 0:
+                self.places.append((at, at + len(piece.bytes), piece.name))
 
     def at(self, pc: int) -> str | None:
         offset = pc % PAGE
@@ -243,7 +265,8 @@ class Route:
                 self.stub.add_breakpoint(self.depart)
             self.stub.resume(BOOT_WITHIN)
         except gdbstub.NoStop:
-            raise Failure(f"{point}: the machine hangs") from None
+            self.stub.interrupt()
+            raise Failure(f"{point}: the machine hangs at {self.stub.pc:#x}") from None
         finally:
             self.stub.remove_breakpoint(self.depart)
         if self.stub.pc != self.depart:
@@ -277,76 +300,101 @@ class Route:
             raise Failure(f"{point}: an exception in the loop is recorded as {stage}")
 
 
-def machine_arguments(kernel: Path, cpu: str) -> list[str]:
-    return ["-cpu", cpu or ("max" if overlay_code.word_size(kernel) == 8 else "qemu64")]
+@dataclass(frozen=True)
+class Outcome:
+    """What one way came to."""
+
+    way: Way
+    nmis: int
+    exceptions: int
+    pieces: tuple[str, ...]
+    failures: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return (f"{'FAIL' if self.failures else 'PASS'} injection-{self.way.name}: {self.nmis} NMIs and "
+                f"{self.exceptions} exceptions in {', '.join(self.pieces)}")
 
 
-def run_route(kernel: Path, what: boot.Exec, cpu: str, points: int, every: int) -> list[str]:
-    """What failed, in words."""
+def take_nmis(machine: Chosen, kernel: Path, points: int) -> tuple[list[Point], list[Point]]:
+    """One exec takes all of them, and comes through."""
+    with debugged.start(machine) as session:
+        outside, inside = Route(session, kernel).walk(True, points)
+        session.stub.resume_unattended()
+        end = session.ended(BOOT_WITHIN)
+        spoken = session.transcript.output.count(b"lobos: reference kernel, generation")
+        if spoken != 2 or end is not boot.End.STOPPED:
+            raise Failure(f"after NMIs at {len(outside) + len(inside)} points the exec does not come through: {end.value}")
+        return outside, inside
+
+
+def take_exceptions(machine: Chosen, kernel: Path, cases: Sequence[Point], last: Point) -> tuple[int, list[str]]:
+    """One after another; how many were reached, and what failed."""
     failures: list[str] = []
-    chance = random.Random(SEED)
-    with boot.exec_machine(kernel, what) as plain:
-        arguments = [*machine_arguments(kernel, cpu), *plain.arguments]
-        once = dataclasses.replace(plain, arguments=arguments)
-        with debugged.start(once) as session:  # NMIs first: one exec takes all of them
-            route = Route(session, kernel)
+    reached = 0
+    with debugged.start(machine) as session:
+        route = Route(session, kernel)
+        for number, point in enumerate(cases):
             try:
-                outside, inside = route.walk(True, points)
-                session.stub.resume_unattended()
-                end = session.ended(BOOT_WITHIN)
-                if session.transcript.output.count(b"lobos: reference kernel, generation") != 2 \
-                        or end is not boot.End.STOPPED:
-                    failures.append(f"after {len(outside) + len(inside)} NMIs the exec does not come through: {end}")
-            except (Failure, gdbstub.StubError) as failure:
-                failures.append(f"NMI: {failure}")
-                return failures
-        again = Rebooting(arguments, memory=plain.memory, execs=plain.execs)
-        with debugged.start(again) as session:
-            route = Route(session, kernel)
-            cases = outside[::every] + [
-                dataclasses.replace(chance.choice(inside), visits=chance.randrange(1, 8)) for _ in range(points)]
-            reached = 0
-            for number, point in enumerate(cases):
-                try:
-                    route.to_the_line()
-                    if not route.reach(point, outside[-1]):  # all begins anew
-                        session.human("system_reset")
-                        continue
+                route.to_the_line()
+                if route.reach(point, last):
                     reached += 1
                     route.inject(point, page_fault=number % 2 == 1)
-                except (Failure, gdbstub.StubError) as failure:
-                    failures.append(str(failure))
-                    if isinstance(failure, gdbstub.Gone) or len(failures) > 3:
-                        break
-                    session.human("system_reset")
-    name = f"{kernel.stem} to {what.images[0].path.stem}, {what.entry}, copy {what.copy}"
-    pieces = sorted({point.piece for point in outside})
-    print(f"{'FAIL' if failures else 'PASS'} {name}: {len(outside) + len(inside)} NMIs, {reached} exceptions, in "
-          f"{', '.join(pieces)} and the loop", flush=True)
-    return failures
+                    continue
+            except gdbstub.Gone as gone:
+                return reached, [*failures, f"{point}: {gone}"]
+            except (Failure, gdbstub.StubError) as failure:
+                failures.append(f"{point}: {failure}" if isinstance(failure, gdbstub.StubError) else str(failure))
+                if len(failures) > 3:
+                    break
+                with contextlib.suppress(gdbstub.StubError):
+                    session.stub.interrupt()  # it runs when it hangs, otherwise it stands
+            session.human("system_reset")
+    return reached, failures
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="tests/qemu/injection.py", description=__doc__.split("\n\n", maxsplit=1)[0])
-    parser.add_argument("kernel", type=Path)
-    parser.add_argument("image", type=Path)
-    parser.add_argument("--copy", choices=("paged", "unpaged"), default="paged")
-    parser.add_argument("--entry", default="auto")
-    parser.add_argument("--paging", default="", help="the mode that the image is entered in")
-    parser.add_argument("--points", type=int, default=20, help="inside the copy loop")
-    parser.add_argument("--every", type=int, default=1, help="take each Nth of the instructions outside it")
-    parser.add_argument("--cpu", default="")
-    args = parser.parse_args(arguments)
-    what = Exec([boot.File("/boot/target", args.image)], copy=args.copy, entry=args.entry, late=True,
-                paging=args.paging)
+def inject(way: Way, kernels: dict[str, Path]) -> Outcome:
+    kernel = kernels[way.kernel]
+    same = way.kernel == way.image and way.copy == "paged"
+    what = boot.Exec([boot.File("/boot/target", kernels[way.image])], copy=way.copy, entry=way.entry, late=True,
+                     target_paging="" if way.entry != "paged" or same else way.image)
+    chance = random.Random(SEED)
+    outside: list[Point] = []
+    inside: list[Point] = []
+    reached, failures = 0, []
+    with boot.exec_machine(kernel, what, cpu="max") as plain:
+        machine = Chosen(plain.arguments, memory=plain.memory, cpu=plain.cpu, execs=plain.execs, machine=way.machine)
+        try:
+            outside, inside = take_nmis(machine, kernel, way.points)
+            drawn = [dataclasses.replace(chance.choice(inside), visits=chance.randrange(1, 8))
+                     for _ in range(way.points)]
+            reached, failures = take_exceptions(dataclasses.replace(machine, reboots=True), kernel,
+                                                outside[::way.every] + drawn, outside[-1])
+        except (Failure, gdbstub.StubError) as failure:
+            failures = [str(failure)]
+    pieces = tuple(sorted({point.piece for point in (*outside, *inside)}))
+    return Outcome(way, len(outside) + len(inside), reached, pieces, tuple(failures))
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="tests/qemu/injection.py", allow_abbrev=False,
+                                     description="Exceptions and NMIs at the instructions of an exec.")
+    parser.add_argument("--full", action="store_true", help="every way, and 1,000 points in the copy loop")
+    parser.add_argument("--filter", metavar="REGEX", default="", help="only ways whose name matches")
+    parser.add_argument("--kernel", action="append", default=[], metavar="MODE=ELF", help="take these, build nothing")
+    args = parser.parse_args()
+    chosen = [way for way in ways(args.full) if re.search(args.filter, way.name)]
+    status = 0 if chosen else 1
     try:
-        failures = run_route(args.kernel, what, args.cpu, args.points, args.every)
+        kernels = {mode: Path(file) for mode, _, file in (word.partition("=") for word in args.kernel)} \
+            or boot.build_kernels(*sorted({mode for way in chosen for mode in (way.kernel, way.image)}))
+        for way in chosen:
+            outcome = inject(way, kernels)
+            print("\n  ".join([str(outcome), *outcome.failures]), flush=True)
+            status = 1 if outcome.failures else status
     except boot.BootError as error:
         print(f"injection: {error}", file=sys.stderr)
         return 2
-    for failure in failures:
-        print(f"  {failure}")
-    return 1 if failures else 0
+    return status
 
 
 if __name__ == "__main__":
