@@ -23,7 +23,8 @@ namespace lobos {
 struct paged_image {
     segment_list segments;
     fixed_list<virtual_segment, max_segments> mappings;
-    virt_addr entry; ///< of an ELF file: `e_entry`, as the `elf_entry` reads it
+    virt_addr entry;              ///< of an ELF file: `e_entry`, as the `elf_entry` reads it
+    bool entry_from_file = false; ///< the file names it: ELF
 };
 using elf_image = paged_image;
 
@@ -74,6 +75,7 @@ public:
         if (entry_ != elf_entry::elsewhere && !entry_is_code())
             return refuse(fault_code::entry_not_in_image, stage::loading, header_.entry);
         image_.entry = virt_addr::at(header_.entry);
+        image_.entry_from_file = true;
 
         for (const program_header& p : loads_)
             if (!append(p))

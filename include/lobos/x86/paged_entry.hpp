@@ -71,8 +71,10 @@ public:
     /// Faults: those of multiboot_rules, and entry_contract_broken (at: the plan's entry, if it is not the file's).
     template <class Context> result<void> is_met(const Context& context, const entry_registers& found) const
     {
-        if (context.plan.entry != image_.entry)
-            return refuse(fault_code::entry_contract_broken, stage::verifying, context.plan.entry);
+        const virt_addr entry = context.plan.entry;
+        const told_file file{context.memory, image_.segments};
+        if (entry != image_.entry || (image_.entry_from_file && !file.is_linked_entry(entry)))
+            return refuse(fault_code::entry_contract_broken, stage::verifying, entry);
         return multiboot_rules{context, found}.hold(byte_count::of(1));
     }
 

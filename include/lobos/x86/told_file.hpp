@@ -66,6 +66,9 @@ public:
         return false;
     }
 
+    /// Whether it is ELF and `entry` is its entry as it was linked.
+    bool is_linked_entry(virt_addr entry) const { return word(0) == 0x464c'457f && address(24) == entry.raw(); }
+
     /// Whether it is ELF and `entry` is its entry, as it stands or where a program header has that loaded.
     bool is_elf_entry(phys_addr entry) const
     {

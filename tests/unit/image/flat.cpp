@@ -135,6 +135,7 @@ TEST_CASE("a plain binary that is entered paged")
     CHECK(image->mappings[0].physical == 0x1'0000'0000_pa);
     CHECK(image->mappings[0].writable);
     CHECK(image->entry == 0xffff'8000'0010'1800_va);
+    CHECK_FALSE(image->entry_from_file);
     CHECK(load_flat_paged(file, 0x8000_pa, 0xc000'0000_va)->segments.size() == 1);
     CHECK(load_flat_paged(file, 0x8000_pa, 0xc000'0000_va)->entry == 0xc000'0000_va);
 }

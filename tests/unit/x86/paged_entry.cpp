@@ -170,6 +170,8 @@ TEST_CASE("what a paged kernel is told holds, in its own mode and in another", "
     t.found.ax = 0x2bad'b002;
     t.plan.entry = 0xc010'0011_va;
     CHECK(t.asked(*contract) == broken(0xc010'0011));
+    t.plan.entry = 0xc010'0010_va;
+    CHECK(t.with(*contract, told_exec::file_at + 24, 4, 0xc010'0014) == broken(0xc010'0010));
 
     const auto other = x86::paged_entry_in<x86::paging_4level>::make(*image, t.modules, "again");
     REQUIRE(other);

@@ -66,6 +66,8 @@ TEMPLATE_TEST_CASE("the entry of an ELF file, as it stands and translated", "", 
     CHECK(high.file().is_elf_entry(0x10'0122_pa));
     CHECK_FALSE(high.file().is_elf_entry(0x10'0121_pa));
     CHECK_FALSE(high.file().is_elf_entry(0x10'1122_pa));
+    CHECK(high.file().is_linked_entry(virt_addr::at(TestType::virt + 0x122)));
+    CHECK_FALSE(high.file().is_linked_entry(0x10'0122_va));
     CHECK_FALSE(low.file().is_multiboot_entry(0x10'0010_pa));
     CHECK_FALSE(low.file().is_pvh_entry(0x10'0010_pa));
 }
@@ -120,6 +122,7 @@ TEST_CASE("no file names no entry")
     byte_memory memory{0};
     const x86::told_file file{memory, std::span<const segment>{}};
     CHECK_FALSE(file.is_elf_entry(0_pa));
+    CHECK_FALSE(file.is_linked_entry(0_va));
     CHECK_FALSE(file.is_multiboot_entry(0_pa));
     CHECK_FALSE(file.is_multiboot2_entry(0_pa));
     CHECK_FALSE(file.is_pvh_entry(0_pa));
