@@ -41,6 +41,9 @@ ON_THE_WAY = 400  # instructions of the overlay outside the loop, at most
 IN_THE_LOOP = 150  # of its instructions that are looked at to know where they begin
 SEED = 2000
 
+RESET_PORT_AT = 312  # in the frame, as <lobos/x86/departure.hpp> asserts
+RESET_PORTS = {"q35": 0xCF9, "isapc": 0, "isapc,i8042=off": 0}  # what their firmware says, 0: nothing
+
 UNDEFINED = bytes.fromhex("0f0b")
 UNMAPPED = 0xF0000000
 LOAD_UNMAPPED = b"\xa1" + UNMAPPED.to_bytes(8, "little")  # mov eax, [0xf0000000], in 32-bit and in 64-bit code
@@ -141,6 +144,8 @@ class Route:
         self.alias = self.depart - self.depart % PAGE
         page = self.stub.read(self.alias, PAGE)
         self.code = int.from_bytes(page[:8], "little")  # its physical address, which it begins with
+        frame = int.from_bytes(page[8:16], "little")
+        self.reset_port = int.from_bytes(self.stub.read(frame + RESET_PORT_AT, 8, physical=True), "little")
         self.pieces = Pieces(kernel, page)
         if self.pieces.at(self.depart) != "depart":
             raise boot.BootError(f"the overlay does not begin with its first piece: {self.pieces.places}")
@@ -318,7 +323,10 @@ class Outcome:
 def take_nmis(machine: Chosen, kernel: Path, points: int) -> tuple[list[Point], list[Point]]:
     """One exec takes all of them, and comes through."""
     with debugged.start(machine) as session:
-        outside, inside = Route(session, kernel).walk(True, points)
+        route = Route(session, kernel)
+        if (port := RESET_PORTS.get(machine.machine, route.reset_port)) != route.reset_port:
+            raise Failure(f"the guard's reset register is port {route.reset_port:#x}, and the machine's is {port:#x}")
+        outside, inside = route.walk(True, points)
         session.stub.resume_unattended()
         end = session.ended(BOOT_WITHIN)
         spoken = session.transcript.output.count(b"lobos: reference kernel, generation")

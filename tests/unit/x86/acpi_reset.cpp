@@ -14,32 +14,32 @@ using test::patch;
 
 namespace {
 
-constexpr std::uint64_t size_of_memory = 0x4000;
-constexpr std::uint64_t rsdp = 0x100, rsdt = 0x1000, xsdt = 0x1800, other = 0x2000, fadt = 0x3000;
+constexpr std::size_t size_of_memory = 0x4000;
+constexpr std::size_t rsdp = 0x100, rsdt = 0x1000, xsdt = 0x1800, other = 0x2000, fadt = 0x3000;
 
 /// Firmware with a port 0xcf9 and value 6 in the FADT, which lies second in both lists.
 struct firmware {
     bytes memory = bytes(size_of_memory);
 
-    void text(std::uint64_t at, std::string_view s)
+    void text(std::size_t at, std::string_view s)
     {
         for (std::size_t i = 0; i < s.size(); ++i)
             memory.at(at + i) = static_cast<std::byte>(s[i]);
     }
-    void seal(std::uint64_t at, std::uint64_t size, std::uint64_t sum_at)
+    void seal(std::size_t at, std::size_t size, std::size_t sum_at)
     {
         unsigned sum = 0;
         memory.at(sum_at) = std::byte{0};
-        for (std::uint64_t i = 0; i < size; ++i)
+        for (std::size_t i = 0; i < size; ++i)
             sum += std::to_integer<unsigned>(memory.at(at + i));
         memory.at(sum_at) = static_cast<std::byte>(0x100 - (sum & 0xff));
     }
-    void table(std::uint64_t at, std::string_view signature, std::uint32_t size)
+    void table(std::size_t at, std::string_view signature, std::uint32_t size)
     {
         text(at, signature);
         patch(memory, at + 4, 4, size);
     }
-    void seal_table(std::uint64_t at) { seal(at, test::peek(memory, at + 4, 4), at + 9); }
+    void seal_table(std::size_t at) { seal(at, static_cast<std::size_t>(test::peek(memory, at + 4, 4)), at + 9); }
 
     explicit firmware(unsigned revision, std::uint32_t fadt_size = 244)
     {
@@ -67,7 +67,7 @@ struct firmware {
     }
     void seal_all()
     {
-        for (const std::uint64_t at : {rsdt, xsdt, other, fadt})
+        for (const std::size_t at : {rsdt, xsdt, other, fadt})
             seal_table(at);
         seal(rsdp, 20, rsdp + 8);
         if (memory[rsdp + 15] >= std::byte{2})
@@ -98,7 +98,7 @@ TEST_CASE("the register is found by either list", "[x86][acpi_reset]")
 
 TEST_CASE("a register that a guard cannot use is none", "[x86][acpi_reset]")
 {
-    const auto with = [](std::uint64_t offset, std::size_t width, std::uint64_t value) {
+    const auto with = [](std::size_t offset, std::size_t width, std::uint64_t value) {
         firmware f{2};
         patch(f.memory, fadt + offset, width, value);
         f.seal_all();
@@ -126,8 +126,8 @@ TEST_CASE("a FADT of version 1 has no room for one", "[x86][acpi_reset]")
 TEST_CASE("a single damaged bit anywhere is never believed", "[x86][acpi_reset]")
 {
     const firmware good{0};
-    for (const auto& [at, size] : {std::pair{rsdp, std::uint64_t{20}}, {rsdt, 44}, {fadt, 244}})
-        for (std::uint64_t i = 0; i < size; ++i)
+    for (const auto& [at, size] : {std::pair{rsdp, std::size_t{20}}, {rsdt, 44}, {fadt, 244}})
+        for (std::size_t i = 0; i < size; ++i)
             for (unsigned bit = 0; bit < 8; ++bit) {
                 firmware f = good;
                 f.memory[at + i] ^= static_cast<std::byte>(1u << bit);
@@ -139,17 +139,18 @@ TEST_CASE("a single damaged bit anywhere is never believed", "[x86][acpi_reset]"
 TEST_CASE("nothing beyond what can be read is read", "[x86][acpi_reset]")
 {
     const firmware good{2};
-    for (const std::uint64_t reach : {rsdp + 19, rsdt + 10, rsdt + 43, fadt + 10, fadt + 243})
+    for (const std::size_t reach : {rsdp + 19, rsdt + 10, rsdt + 43, fadt + 10, fadt + 243})
         CHECK_FALSE(good.found(reach));
     CHECK(good.found(fadt + 244));
-    const auto with = [](std::uint64_t at, std::size_t width, std::uint64_t value) {
+    const auto with = [](std::size_t at, std::size_t width, std::uint64_t value) {
         firmware f{2};
         patch(f.memory, at, width, value);
         f.seal(rsdp, 20, rsdp + 8);
         f.seal(rsdp, 36, rsdp + 32);
         return f.found();
     };
-    for (const std::uint64_t far : {size_of_memory, size_of_memory - 4, std::uint64_t{0xffff'fff0}}) {
+    for (const std::uint64_t far :
+        {std::uint64_t{size_of_memory}, std::uint64_t{size_of_memory - 4}, std::uint64_t{0xffff'fff0}}) {
         CHECK(with(rsdp + 24, 8, far) == reset_register{0xcf9, 6}); // by the other list
         CHECK(with(rsdp + 24, 8, ~std::uint64_t{0} - 3) == reset_register{0xcf9, 6});
     }
