@@ -9,6 +9,8 @@
 
 #include <lobos/image/bzimage.hpp>
 #include <lobos/image/vmlinux.hpp>
+#include <lobos/machine/legacy_devices.hpp>
+#include <lobos/x86/linux16_entry.hpp>
 #include <lobos/x86/linux32_entry.hpp>
 #include <lobos/x86/linux64_entry.hpp>
 #include <lobos/x86/vmlinux_entry.hpp>
@@ -49,6 +51,25 @@ inline lobos::text_line exec_linux32(const exec_request& request)
 inline lobos::text_line exec_linux64(const exec_request& request)
 {
     return exec_bzimage<lobos::x86::linux64_entry>(request, lobos::linux_entry::long_64);
+}
+
+/// By the 16-bit entry, in real mode: its setup code asks the BIOS.
+inline lobos::text_line exec_linux_real(const exec_request& request)
+{
+    const lobos::linux_request wanted{.command_line = request.asked.target};
+    const image_bytes kernel = request.image.source();
+    const auto enter = [&](const lobos::result<lobos::linux16_image>& image) {
+        if (!image)
+            return in_words(image.error());
+        // This kernel never took an interrupt by the controllers, so their masks are still the BIOS's own.
+        lobos::machine::restore_bios_devices(lobos::machine::read_interrupt_masks());
+        return go(request, lobos::x86::linux16_entry{kernel, *image});
+    };
+    if (request.asked.initrd.empty())
+        return enter(load_linux16(kernel, wanted, request.host.map));
+    return with_initrd(request, [&](const file_in_memory& initrd) {
+        return enter(load_linux16(kernel, initrd.source(), wanted, request.host.map));
+    });
 }
 
 inline lobos::text_line exec_vmlinux32(const exec_request& request)

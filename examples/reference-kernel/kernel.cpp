@@ -9,11 +9,11 @@
 #include "clock.hpp"
 #include "exec.hpp"
 #include "exec_linux.hpp"
-#include "exec_linux_real.hpp"
 #include "exec_multiboot.hpp"
 #include "exec_paged.hpp"
 #include "features.hpp"
 #include "glue.hpp"
+#include "interrupts.hpp"
 #include "machine.hpp"
 #include "options.hpp"
 #include "report.hpp"
@@ -205,6 +205,7 @@ void start_processors()
 extern "C" [[noreturn]] void kernel_main(std::uint32_t magic, std::uint32_t info)
 {
     out.start();
+    catch_exceptions();
     timer.calibrate();
     if (magic != multiboot_loader_magic) {
         out.show("stopped: not started by a multiboot loader or a kernel exec");

@@ -42,8 +42,8 @@ public:
         const auto gdtr = machine::read_gdtr();
         page.gdt_limit = gdtr.limit;
         std::memcpy(page.gdt_base, reinterpret_cast<const std::byte*>(&gdtr) + sizeof gdtr.limit, sizeof gdtr.base);
-        memory.write(trampoline_page::at,
-            {trampoline_begin, static_cast<std::size_t>(trampoline_end - trampoline_begin)});
+        memory.write(
+            trampoline_page::at, {trampoline_begin, static_cast<std::size_t>(trampoline_end - trampoline_begin)});
         store(memory, trampoline_page::at + byte_count::of(trampoline_page::fields_offset), page);
 
         machine::other_processors others{local_apic()};
@@ -81,7 +81,10 @@ private:
     static std::optional<lobos::phys_addr> cloned_root(lobos::phys_addr root)
     {
         using paging = lobos::x86::REFERENCE_PAGING;
-        return cloned_table<typename paging::word>(root, paging::levels == 2 ? 768 : paging::levels == 3 ? 3 : 511,
+        return cloned_table<typename paging::word>(root,
+            paging::levels == 2       ? 768
+                : paging::levels == 3 ? 3
+                                      : 511,
             paging::levels == 5 ? 2 : 1);
     }
     template <class Word>
@@ -103,12 +106,9 @@ private:
         return copy;
     }
 
-    /// How often somebody spun, and how often he had when he was stopped. In the padding, which is at one address in all
-    /// builds and survives an exec.
-    static std::uint32_t* spins()
-    {
-        return reinterpret_cast<std::uint32_t*>(pointer_to(padding_page().first()) + 64);
-    }
+    /// How often somebody spun, and how often he had when he was stopped. In the padding, which is at one address in
+    /// all builds and survives an exec.
+    static std::uint32_t* spins() { return reinterpret_cast<std::uint32_t*>(pointer_to(padding_page().first()) + 64); }
     static std::uint32_t arrived() { return __atomic_load_n(&arrived_, __ATOMIC_ACQUIRE); }
 
     [[noreturn]] static void run(std::uint32_t number)

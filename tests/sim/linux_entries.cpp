@@ -15,13 +15,16 @@ using namespace lobos::test;
 namespace {
 
 constexpr byte_count ram = byte_count::of(8u << 20);
+constexpr byte_count high_ram = byte_count::of((std::uint64_t{4} << 30) + (8u << 20));
+constexpr phys_range above_4g =
+    phys_range::between(phys_addr::at(std::uint64_t{4} << 30), phys_addr::at(~std::uint64_t{0}));
 
 /// A kernel with its files staged in another's memory.
 template <class Machine> struct staged_linux {
-    explicit staged_linux(std::uint32_t seed) : machine{ram, seed}
+    explicit staged_linux(std::uint32_t seed, byte_count size = ram, std::uint16_t xloadflags = 1) : machine{size, seed}
     {
         auto kernel = linux_scenario::small_linux();
-        kernel.xloadflags = 1;
+        kernel.xloadflags = xloadflags;
         kernel_file = machine.stage(kernel.build());
         initrd_file = machine.stage(bytes(0x1'2345, std::byte{0x1d}));
         auto elf = small_kernel<elf64>();
@@ -30,10 +33,10 @@ template <class Machine> struct staged_linux {
         elf.entry = 0x30'0010;
         elf_file = machine.stage(elf.build());
     }
-    result<linux_image> load(linux_entry entry)
+    result<linux_image> load(linux_entry entry, phys_range within = below_4g)
     {
         return load_bzimage(kernel_file.source(machine.memory()), initrd_file.source(machine.memory()),
-            {.command_line = "console=ttyS0", .entry = entry}, machine.memory_map());
+            {.command_line = "console=ttyS0", .within = within, .entry = entry}, machine.memory_map());
     }
     result<linux_image> load_elf()
     {
@@ -101,6 +104,22 @@ template <class Machine> void check_all_entries(copy_regime regime, bool tables_
     }
 }
 
+/// A kernel whose allocator gives a page above 4 GiB and one below in turn.
+struct high_and_low : long_kernel<x86::paging_4level> {
+    using kernel::kernel;
+    std::uint64_t next = high_ram.raw() - 0x10'0000; ///< below where an initrd goes
+    bool low = false;
+    std::optional<phys_addr> allocate_page()
+    {
+        low = !low;
+        if (low)
+            return kernel::allocate_page();
+        next -= page_size.raw();
+        const phys_addr page = phys_addr::at(next);
+        return allocate_page_at(page) ? std::optional{page} : kernel::allocate_page();
+    }
+};
+
 /// A contract that says another byte of its parameters than it should.
 struct lying_entry : x86::linux32_entry {
     std::uint64_t offset;
@@ -138,6 +157,45 @@ TEST_CASE("the same with pages of 1 GiB")
 TEST_CASE("Linux's entries from a kernel on five levels, which are four when Linux comes")
 {
     check_all_entries<long_kernel<x86::paging_5level>>(GENERATE(copy_regime::paged, copy_regime::unpaged), true);
+}
+
+TEST_CASE("a kernel that can lie above 4 GiB lies there, and is copied with paging on")
+{
+    staged_linux<long_kernel<x86::paging_4level>> s{1, high_ram, 3};
+    const auto image = s.load(linux_entry::long_64, above_4g);
+    REQUIRE(image);
+    CHECK(above_4g.contains(image->kernel));
+    CHECK(above_4g.contains(*image->initrd));
+    const x86::linux64_entry contract{*image};
+    {
+        const auto staged = prepare(s.machine, contract);
+        REQUIRE(fault_of(staged) == no_fault);
+        check_entered_long(s.machine, staged->plan(), image->kernel.first().raw() + 0x200);
+    }
+    // Where the way leads through the hub 32-bit code copies, and that reaches 4 GiB.
+    CHECK(fault_of(prepare(s.machine, contract, {.copy = copy_regime::unpaged})) == no_fault);
+    s.machine.injected.fail_every(sim::glue_call::allocate_page_at); // nothing is in place early
+    CHECK(fault_of(prepare(s.machine, contract, {.copy = copy_regime::unpaged})).code == fault_code::bad_range);
+}
+
+TEST_CASE("parameters lie where the kernel reaches them, whatever pages there are")
+{
+    for (const bool high : {false, true}) {
+        staged_linux<high_and_low> s{0, high_ram, static_cast<std::uint16_t>(high ? 3 : 1)};
+        const auto image = s.load(linux_entry::long_64, high ? above_4g : below_4g);
+        REQUIRE(image);
+        const x86::linux64_entry contract{*image};
+        const auto staged = prepare(s.machine, contract);
+        REQUIRE(fault_of(staged) == no_fault);
+        const exec_plan plan = staged->plan();
+        const auto is_high = [&](const safe_region& r) { return above_4g.contains(r.range); };
+        const auto of_role = [](safe_role role) { return [role](const safe_region& r) { return r.role == role; }; };
+        for (const safe_region& r : plan.safe)
+            CHECK((high || r.role != safe_role::parameters || !is_high(r)));
+        CHECK(std::ranges::any_of(plan.safe, is_high)); // others may lie anywhere
+        CHECK(std::ranges::any_of(plan.safe, of_role(safe_role::parameters)));
+        check_entered_long(s.machine, plan, image->kernel.first().raw() + 0x200);
+    }
 }
 
 TEST_CASE("a contract that tells Linux what is not so is refused, and the kernel is as it was")

@@ -11,8 +11,12 @@
 #include <lobos/overlay/explain_json.hpp>
 #include <lobos/survive/log.hpp>
 #include <lobos/x86/linux32_entry.hpp>
+#include <lobos/x86/multiboot2_entry.hpp>
+#include <lobos/x86/multiboot_entry.hpp>
 #include <lobos/x86/paged_entry.hpp>
+#include <lobos/x86/paging_4level.hpp>
 #include <lobos/x86/paging_4m.hpp>
+#include <lobos/x86/pvh_entry.hpp>
 
 namespace stub {
 
@@ -87,6 +91,38 @@ void kernel_execs_paged(stub::glue& glue, std::span<const extent> kernel, std::s
     if (!image)
         return say(image.error());
     const auto contract = x86::paged_entry::make(*image, modules, std::string_view{"again", 5});
+    if (!contract)
+        return say(contract.error());
+    say(go(glue, *contract));
+}
+
+void kernel_execs_flat(stub::glue& glue, std::span<const extent> kernel, std::span<const extent> initrd)
+{
+    const staged_file file{glue.memory(), kernel}, module{glue.memory(), initrd};
+    auto image = is_multiboot2(file) ? load_multiboot2(file) : is_pvh(file) ? load_pvh(file) : load_multiboot(file);
+    if (!image)
+        return say(image.error());
+    const auto place = add_module(*image, module, glue.memory_map());
+    if (!place)
+        return say(place.error());
+    const multiboot_module modules[] = {{*place, std::string_view{"initrd", 6}}};
+    const auto start = [&](const auto& contract) { say(contract ? go(glue, *contract) : contract.error()); };
+    if (is_multiboot2(file))
+        start(x86::multiboot2_entry::make(*image, modules, std::string_view{"quiet", 5}));
+    else if (is_pvh(file))
+        start(x86::pvh_entry::make(*image, modules, std::string_view{"quiet", 5}));
+    else
+        start(x86::multiboot_entry::make(*image, modules, std::string_view{"quiet", 5}));
+}
+
+void kernel_execs_wider(stub::glue& glue, std::span<const extent> kernel)
+{
+    const staged_file file{glue.memory(), kernel};
+    const auto image = is_elf(file) ? load_elf64(file, x86::elf_machine_64)
+                                    : load_flat_paged(file, 0x10'0000_pa, 0xffff'8000'0000'0000_va);
+    if (!image)
+        return say(image.error());
+    const auto contract = x86::paged_entry_in<x86::paging_4level>::make(*image, {}, std::string_view{"again", 5});
     if (!contract)
         return say(contract.error());
     say(go(glue, *contract));

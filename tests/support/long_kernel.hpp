@@ -48,19 +48,14 @@ public:
         constexpr std::uint64_t words[] = {0, 0x00af'9a00'0000'ffff, 0x00cf'9200'0000'ffff};
         memory_.write(descriptors, std::as_bytes(std::span{words}));
         phys_addr table = root;
-        constexpr std::size_t linear_slot = 256;
-        for (unsigned level = Paging::levels - 1; level > 1; --level) {
+        for (unsigned level = Paging::levels - 1; level > 2; --level) {
             clear(table);
-            const bool canonical = level == Paging::levels - 1;
-            // With five levels 0xffff800000000000 is the middle of what the last entry of the root spans.
-            const std::size_t slot = canonical      ? (Paging::levels == 5 ? 511 : linear_slot)
-                : Paging::levels == 5 && level == 3 ? linear_slot
-                                                    : 0;
+            const std::size_t slot = linear_base >> (12 + 9 * level) & 0x1ff;
             store(memory_, table + byte_count::of(8 * slot), (table + page_size).raw() | 3);
             table += page_size;
         }
         clear(table);
-        for (std::uint64_t at = 0, slot = 0; at < ram.raw(); at += 0x20'0000, ++slot)
+        for (std::uint64_t at = 0, slot = 0; at < ram.raw(); at += 1u << 30, ++slot) // in pages of 1 GiB
             store(memory_, table + byte_count::of(8 * slot), at | 0x83);
         cpu_.now = {.table_root = root,
             .descriptors = {virt_addr::at(linear_base + descriptors.raw()), sizeof words - 1},

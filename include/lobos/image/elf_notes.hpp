@@ -74,10 +74,11 @@ result<std::optional<elf_note>> find(const S& file, std::string_view name, std::
         return truncated;
     if (h.phnum != 0 && h.phentsize != sizeof(program_header))
         return refuse(fault_code::bad_header, stage::loading, offsetof(typename Class::header, phentsize));
-    if (h.phoff > end || h.phnum > (end - h.phoff) / sizeof(program_header))
+    const std::uint64_t table = std::uint64_t{h.phnum} * sizeof(program_header);
+    if (h.phoff > end || table > end - h.phoff)
         return truncated;
     std::uint64_t seen = 0;
-    for (std::uint64_t at = h.phoff; at != h.phoff + h.phnum * sizeof(program_header); at += sizeof(program_header)) {
+    for (std::uint64_t at = h.phoff; at != h.phoff + table; at += sizeof(program_header)) {
         program_header p;
         if (!read_value(file, at, p))
             return truncated;

@@ -51,8 +51,7 @@ public:
             return std::nullopt;
         if (port == 0 || port > 0xffff)
             return std::nullopt;
-        return reset_register{
-            static_cast<std::uint16_t>(port), get<std::uint8_t>(fadt->at + acpi::fadt_reset_value)};
+        return reset_register{static_cast<std::uint16_t>(port), get<std::uint8_t>(fadt->at + acpi::fadt_reset_value)};
     }
 
 private:

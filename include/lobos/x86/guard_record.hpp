@@ -66,7 +66,8 @@ constexpr text_line guard_record(const breadcrumb& crumb)
 
 // Sanity checks
 static_assert(exception_name(6) == "invalid opcode" && exception_name(15).empty() && exception_name(32).empty());
-static_assert(!ended_early({}) && !ended_early({3, 0, 9, 0, 0, 0, 0, 0, 0}) && ended_early({3, 0, 9, 0, 0, 7, 0, 0, 0}));
+static_assert(
+    !ended_early({}) && !ended_early({3, 0, 9, 0, 0, 0, 0, 0, 0}) && ended_early({3, 0, 9, 0, 0, 7, 0, 0, 0}));
 static_assert(ended_early({1, 0, 0, 0, 0, 0, 0, 0, 0}) && ended_early({2, 0, 3, 0, 0, 0, 0, 0, 0}));
 static_assert(guard_record({2, 0, 17, 0, 0, 15, 2, 0x1234, 0x5678}).view() ==
     "ended by exception 14 (page fault), error 0x2, at 0x00001234, address 0x00005678, stage copying, step 17");

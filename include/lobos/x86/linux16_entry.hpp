@@ -7,6 +7,11 @@
 /// setup code asks the BIOS for memory map, disks and video, so the BIOS must be as its own boot left it: memory below
 /// 1 MiB is this contract's to see to, devices are the running kernel's (<lobos/machine/legacy_devices.hpp>).
 ///
+/// That memory must be within the glue's reach, for the rules read it.
+///
+/// What the BIOS does not know the kernel is not told: no safe region, which nobody needs any more when it asks, and no
+/// log that would survive. An RSDP it finds itself.
+///
 /// Two pages of the real-mode segment are made: the first, with the stub that goes to real mode and the header, and the
 /// command line's. They are written as parameters, and copied like everything else.
 
@@ -45,8 +50,7 @@ public:
         return {.ax = image_.data_segment(), .real_base = static_cast<std::uint32_t>(image_.real_mode.raw())};
     }
 
-    /// The next kernel's memory map is not told: it asks the BIOS, which does not know of safe regions. Nothing in them
-    /// is needed any more when it does. Faults: those of make_setup_page.
+    /// Faults: those of make_setup_page.
     template <physical_memory M>
     result<void> write_parameters(M& memory, const region_map&, std::span<const phys_addr> pages) const
     {

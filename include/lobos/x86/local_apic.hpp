@@ -2,9 +2,9 @@
 #pragma once
 
 /// \file
-/// The local APIC as far as it stops and starts the other processors of a machine [intel/vol3 §10.4, §10.6, §10.12]: its
-/// registers, the commands, and how one is given. Registers are reached through a type that the machine supplies: a page
-/// of memory (xAPIC), or model-specific registers (x2APIC).
+/// The local APIC as far as it stops and starts the other processors of a machine [intel/vol3 §10.4, §10.6, §10.12]:
+/// its registers, the commands, and how one is given. Registers are reached through a type that the machine supplies: a
+/// page of memory (xAPIC), or model-specific registers (x2APIC).
 ///
 /// INIT is what parks a processor for a kernel exec: from then on it waits for a start-up IPI without executing
 /// instructions or looking at memory, whatever it did before, and the next kernel starts it as it does after power-on.

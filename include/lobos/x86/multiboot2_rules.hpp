@@ -92,7 +92,7 @@ private:
     }
 
     result<void> tag(
-        std::uint32_t type, std::uint64_t at, std::uint64_t size, byte_count alignment, told_modules<C>& modules) const
+        std::uint32_t type, std::uint64_t at, std::uint32_t size, byte_count alignment, told_modules<C>& modules) const
     {
         const auto check = [&](bool right) -> result<void> {
             if (!right)
@@ -144,7 +144,7 @@ private:
         return told_.long_word(at) == 0x2052'5450'2044'5352 && sum % 256 == 0;
     }
 
-    result<void> tells_memory(std::uint64_t tag, std::uint64_t size) const
+    result<void> tells_memory(std::uint64_t tag, std::uint32_t size) const
     {
         if (size < 16 || told_.word(tag + 8) != 24 || told_.word(tag + 12) != 0 || (size - 16) % 24 != 0)
             return told_.broken(tag);

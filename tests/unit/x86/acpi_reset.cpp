@@ -105,8 +105,8 @@ TEST_CASE("a register that a guard cannot use is none", "[x86][acpi_reset]")
         return f.found();
     };
     CHECK_FALSE(with(112, 4, ~(1u << 10) & 0xffff'ffff)); // not supported
-    CHECK_FALSE(with(116, 1, 0));                          // memory
-    CHECK_FALSE(with(116, 1, 2));                          // PCI configuration
+    CHECK_FALSE(with(116, 1, 0));                         // memory
+    CHECK_FALSE(with(116, 1, 2));                         // PCI configuration
     CHECK_FALSE(with(117, 1, 16));
     CHECK_FALSE(with(118, 1, 1));
     CHECK_FALSE(with(120, 8, 0));

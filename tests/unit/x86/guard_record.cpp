@@ -41,7 +41,8 @@ TEST_CASE("a record says vector, code, place, stage and step", "[x86][guard_reco
     c.exception = 6 + 1;
     c.at = 0xffff'ffff'8010'1234;
     c.touched = 0x1000; // stale: CR2 says nothing about an invalid opcode
-    CHECK(text_of(c) == "ended by exception 6 (invalid opcode), error 0x0, at 0xffffffff80101234, stage copying, step 17");
+    CHECK(text_of(c) ==
+        "ended by exception 6 (invalid opcode), error 0x0, at 0xffffffff80101234, stage copying, step 17");
 
     c.exception = 14 + 1;
     c.error = 2;

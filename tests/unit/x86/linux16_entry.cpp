@@ -124,3 +124,57 @@ TEST_CASE("rule 11 is asked: without a BIOS there is no exec", "[x86][linux16_en
     REQUIRE_FALSE(refused);
     CHECK(refused.error() == fault{fault_code::entry_contract_broken, stage::verifying, 0x54});
 }
+
+TEST_CASE("whatever the kernel cannot give, it is as it was, and the next exec succeeds", "[x86][linux16_entry]")
+{
+    real_mode_scenario s{2};
+    const auto image = s.load();
+    REQUIRE(image);
+    const x86::linux16_entry contract{s.kernel, *image};
+    s.machine.fail_request(std::nullopt);
+    REQUIRE(prepare(s.machine, contract));
+    const std::size_t requests = s.machine.requests();
+    const sim::kernel_state before = s.machine.state();
+    std::size_t refused = 0;
+    for (std::size_t n = 0; n < requests; ++n) {
+        s.machine.fail_request(n);
+        refused += prepare(s.machine, contract) ? 0u : 1u;
+        CAPTURE(n);
+        CHECK(s.machine.state() == before);
+    }
+    CHECK(refused > 10);
+    s.machine.fail_request(std::nullopt);
+    auto staged = prepare(s.machine, contract);
+    REQUIRE(staged);
+    CHECK(std::holds_alternative<sim::entry_state>(run(*staged)));
+}
+
+TEST_CASE("what changes in the BIOS's first page, or in a made page, is seen by commit", "[x86][linux16_entry]")
+{
+    real_mode_scenario s{4};
+    const auto image = s.load();
+    REQUIRE(image);
+    const x86::linux16_entry contract{s.kernel, *image};
+    auto staged = prepare(s.machine, contract);
+    REQUIRE(staged);
+    const auto told_of = [&](phys_addr at) -> fault {
+        const auto was = load<std::uint8_t>(s.machine.memory(), at);
+        store(s.machine.memory(), at, static_cast<std::uint8_t>(was ^ 1));
+        const auto outcome = run(*staged);
+        store(s.machine.memory(), at, was);
+        REQUIRE(std::holds_alternative<fault>(outcome));
+        return std::get<fault>(outcome);
+    };
+    const auto changed = [](std::uint64_t at) {
+        return fault{fault_code::staged_image_changed, stage::committing, at};
+    };
+    CHECK(told_of(phys_addr::at(0x40)) == changed(0));
+    std::vector<phys_addr> made;
+    for (const segment& g : staged->plan().image)
+        if (g.destination == image->setup_page() || g.destination == image->command_line_page())
+            made.push_back(g.file[static_cast<std::size_t>(g.file_offset.raw() / page_size.raw())].at);
+    REQUIRE(made.size() == 2);
+    CHECK(told_of(made[0] + byte_count::of(0x228)) == changed(image->real_mode.raw()));
+    CHECK(told_of(made[1]) == changed(image->command_line_at().raw()));
+    CHECK(std::holds_alternative<sim::entry_state>(run(*staged)));
+}

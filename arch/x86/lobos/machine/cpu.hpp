@@ -20,6 +20,12 @@ inline void write_cr0(std::uintptr_t value)
 {
     asm volatile("mov %0, %%cr0" : : "r"(value) : "memory");
 }
+inline std::uintptr_t read_cr2()
+{
+    std::uintptr_t value = 0;
+    asm volatile("mov %%cr2, %0" : "=r"(value));
+    return value;
+}
 inline std::uintptr_t read_cr3()
 {
     std::uintptr_t value = 0;

@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: GPL-2.0-or-later OR BSD-2-Clause
+
+/// \file
+/// A kernel that a multiboot 2 loader starts, and that says on the serial line what it was told. It shares no code with
+/// lobos: a second reading of the manual [multiboot2/2.0 §3.6].
+
+#include <cstdint>
+
+asm(R"(
+    .text
+    .balign 8
+header:
+    .long 0xe85250d6                    # magic
+    .long 0                             # 32-bit protected mode
+    .long header_end - header
+    .long -(0xe85250d6 + (header_end - header))
+    .word 6, 0                          # modules on page boundaries
+    .long 8
+    .word 0, 0
+    .long 8
+header_end:
+
+    .global _start
+_start:
+    movl $stack_end, %esp
+    pushl $0
+    popfl
+    pushl %ebx
+    pushl %eax
+    call told
+1:  hlt
+    jmp 1b
+
+    .bss
+    .balign 16
+    .skip 4096
+stack_end:
+    .text                               # where the compiler believes to be
+)");
+
+namespace {
+
+void out(std::uint16_t port, std::uint8_t value)
+{
+    asm volatile("outb %0, %1" : : "a"(value), "Nd"(port));
+}
+
+std::uint8_t in(std::uint16_t port)
+{
+    std::uint8_t value;
+    asm volatile("inb %1, %0" : "=a"(value) : "Nd"(port));
+    return value;
+}
+
+void say(const char* text)
+{
+    constexpr std::uint16_t serial = 0x3f8;
+    for (; *text != 0; ++text) {
+        while ((in(serial + 5) & 0x20) == 0) {
+        }
+        out(serial, static_cast<std::uint8_t>(*text));
+    }
+}
+
+void say(std::uint32_t number)
+{
+    char digits[11];
+    char* at = digits + sizeof digits;
+    *--at = 0;
+    do
+        *--at = static_cast<char>('0' + number % 10);
+    while ((number /= 10) != 0);
+    say(at);
+}
+
+struct tag {
+    std::uint32_t type, size;
+    const char* bytes(std::uint32_t offset) const { return reinterpret_cast<const char*>(this) + offset; }
+    std::uint32_t word(std::uint32_t offset) const { return *reinterpret_cast<const std::uint32_t*>(bytes(offset)); }
+};
+
+std::uint32_t usable_mebibytes(const tag& map)
+{
+    std::uint64_t bytes = 0;
+    for (std::uint32_t at = 16; at + 24 <= map.size; at += map.word(8))
+        if (map.word(at + 16) == 1)
+            bytes += map.word(at + 8) | static_cast<std::uint64_t>(map.word(at + 12)) << 32;
+    return static_cast<std::uint32_t>(bytes >> 20);
+}
+
+} // namespace
+
+extern "C" void told(std::uint32_t magic, const char* info)
+{
+    say("told: loader: ");
+    say(magic == 0x36d76289 ? "yes\n" : "no\n");
+    for (const auto* t = reinterpret_cast<const tag*>(info + 8); t->type != 0;
+        t = reinterpret_cast<const tag*>(t->bytes((t->size + 7) & ~7u))) {
+        if (t->type == 1) {
+            say("told: command line: ");
+            say(t->bytes(8));
+        } else if (t->type == 3) {
+            say("told: module: ");
+            say(t->bytes(16));
+            say(" ");
+            say(t->word(12) - t->word(8));
+        } else if (t->type == 6) {
+            say("told: usable MiB: ");
+            say(usable_mebibytes(*t));
+        } else if (t->type == 14 || t->type == 15) {
+            say("told: root pointer: ");
+            say(t->bytes(8)[0] == 'R' && t->bytes(8)[4] == 'P' ? "yes" : "no");
+        } else {
+            continue;
+        }
+        say("\n");
+    }
+    say("told: that was all\n");
+    out(0xf4, 1);
+}
