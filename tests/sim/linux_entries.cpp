@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later OR BSD-2-Clause
-// Linux's entries from kernels of every width, up to the point of no return: all rules hold of what is staged, and what
-// the last of them refuses was never there.
+// Linux's entries from kernels of every width: all rules hold of what is staged, what the last of them refuses was
+// never there, and what they let pass arrives.
 
 #include <lobos/image/vmlinux.hpp>
+#include <lobos/x86/paging_5level.hpp>
 #include <lobos/x86/vmlinux_entry.hpp>
 
-#include <tests/support/long_kernel.hpp>
 #include <tests/support/scenario.hpp>
 #include <tests/support/state_difference.hpp>
 
@@ -71,6 +71,20 @@ template <class Machine> void check_entered_long(Machine& machine, const exec_pl
             }
 }
 
+/// The exec happens, and ends in 64-bit mode on four levels, or in flat 32-bit mode.
+template <class Staged> void check_arrives(Staged& staged, std::uint64_t entry, bool code_64)
+{
+    const auto outcome = run(staged);
+    REQUIRE(std::holds_alternative<sim::entry_state>(outcome));
+    const auto& state = std::get<sim::entry_state>(outcome);
+    CHECK(state.rip == entry);
+    CHECK(state.physical_rip.raw() == entry);
+    CHECK(state.code_64 == code_64);
+    CHECK(state.paging == (code_64 ? x86::paging_mode::four_level : x86::paging_mode::none));
+    CHECK(state.cs == 0x10);
+    CHECK(state.flat);
+}
+
 template <class Machine> void check_all_entries(copy_regime regime, bool tables_of_its_own)
 {
     const std::uint32_t seed = GENERATE(range(0u, 4u));
@@ -98,15 +112,23 @@ template <class Machine> void check_all_entries(copy_regime regime, bool tables_
         const auto image = s.load(linux_entry::protected_32);
         REQUIRE(image);
         const x86::linux32_entry contract{*image};
-        const auto staged = prepare(s.machine, contract, {.copy = regime});
+        auto staged = prepare(s.machine, contract, {.copy = regime});
         REQUIRE(fault_of(staged) == no_fault);
         CHECK(frame_of(s.machine, staged->plan()).entry == image->entry.raw());
+        check_arrives(*staged, image->entry.raw(), false);
     }
+    staged_linux<Machine> elf{seed};
+    const auto image = elf.load_elf();
+    REQUIRE(image);
+    const x86::vmlinux64_entry contract{*image};
+    auto staged = prepare(elf.machine, contract, {.copy = regime});
+    REQUIRE(fault_of(staged) == no_fault);
+    check_arrives(*staged, 0x30'0010, true);
 }
 
 /// A kernel whose allocator gives a page above 4 GiB and one below in turn.
-struct high_and_low : long_kernel<x86::paging_4level> {
-    using kernel::kernel;
+struct high_and_low : sim::basic_x86_kernel<x86::paging_4level> {
+    using basic_x86_kernel::basic_x86_kernel;
     std::uint64_t next = high_ram.raw() - 0x10'0000; ///< below where an initrd goes
     bool low = false;
     std::optional<phys_addr> allocate_page()
@@ -145,23 +167,24 @@ TEST_CASE("Linux's entries from a 32-bit kernel")
 TEST_CASE("Linux's entries from a kernel on four levels: the copy's tables are the image's, if it has any")
 {
     const auto regime = GENERATE(copy_regime::paged, copy_regime::unpaged);
-    check_all_entries<long_kernel<x86::paging_4level>>(regime, regime == copy_regime::unpaged);
+    check_all_entries<sim::basic_x86_kernel<x86::paging_4level>>(regime, regime == copy_regime::unpaged);
 }
 
 TEST_CASE("the same with pages of 1 GiB")
 {
     const auto regime = GENERATE(copy_regime::paged, copy_regime::unpaged);
-    check_all_entries<long_kernel<x86::paging_4level_1g>>(regime, regime == copy_regime::unpaged);
+    check_all_entries<sim::basic_x86_kernel<x86::paging_4level_1g>>(regime, regime == copy_regime::unpaged);
 }
 
 TEST_CASE("Linux's entries from a kernel on five levels, which are four when Linux comes")
 {
-    check_all_entries<long_kernel<x86::paging_5level>>(GENERATE(copy_regime::paged, copy_regime::unpaged), true);
+    check_all_entries<sim::basic_x86_kernel<x86::paging_5level>>(
+        GENERATE(copy_regime::paged, copy_regime::unpaged), true);
 }
 
 TEST_CASE("a kernel that can lie above 4 GiB lies there, and is copied with paging on")
 {
-    staged_linux<long_kernel<x86::paging_4level>> s{1, high_ram, 3};
+    staged_linux<sim::basic_x86_kernel<x86::paging_4level>> s{1, high_ram, 3};
     const auto image = s.load(linux_entry::long_64, above_4g);
     REQUIRE(image);
     CHECK(above_4g.contains(image->kernel));
@@ -176,6 +199,10 @@ TEST_CASE("a kernel that can lie above 4 GiB lies there, and is copied with pagi
     CHECK(fault_of(prepare(s.machine, contract, {.copy = copy_regime::unpaged})) == no_fault);
     s.machine.injected.fail_every(sim::glue_call::allocate_page_at); // nothing is in place early
     CHECK(fault_of(prepare(s.machine, contract, {.copy = copy_regime::unpaged})).code == fault_code::bad_range);
+    s.machine.injected.fail_every(sim::glue_call::allocate_page_at, false);
+    auto staged = prepare(s.machine, contract);
+    REQUIRE(fault_of(staged) == no_fault);
+    check_arrives(*staged, image->kernel.first().raw() + 0x200, true);
 }
 
 TEST_CASE("parameters lie where the kernel reaches them, whatever pages there are")
@@ -185,7 +212,7 @@ TEST_CASE("parameters lie where the kernel reaches them, whatever pages there ar
         const auto image = s.load(linux_entry::long_64, high ? above_4g : below_4g);
         REQUIRE(image);
         const x86::linux64_entry contract{*image};
-        const auto staged = prepare(s.machine, contract);
+        auto staged = prepare(s.machine, contract);
         REQUIRE(fault_of(staged) == no_fault);
         const exec_plan plan = staged->plan();
         const auto is_high = [&](const safe_region& r) { return above_4g.contains(r.range); };
@@ -195,6 +222,7 @@ TEST_CASE("parameters lie where the kernel reaches them, whatever pages there ar
         CHECK(std::ranges::any_of(plan.safe, is_high)); // others may lie anywhere
         CHECK(std::ranges::any_of(plan.safe, of_role(safe_role::parameters)));
         check_entered_long(s.machine, plan, image->kernel.first().raw() + 0x200);
+        check_arrives(*staged, image->kernel.first().raw() + 0x200, true);
     }
 }
 

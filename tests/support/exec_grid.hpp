@@ -19,19 +19,24 @@
 
 namespace lobos::test {
 
-/// A kernel's files that were staged crosswise in their own destination: cycles, which the bounce page breaks, and
-/// sources from everywhere.
+/// A kernel with scattered pages, and files that were staged crosswise in their own destination: cycles, which the
+/// bounce page breaks, and sources from everywhere.
 template <class Paging> struct crosswise {
-    explicit crosswise(std::uint32_t seed, std::size_t pages = 32) : machine{ram}
+    explicit crosswise(std::uint32_t seed, std::size_t pages = 32) : machine{ram, seed + 1}
     {
         bytes file(pages * 0x1000);
         for (std::size_t i = 0; i < file.size(); ++i)
             file[i] = pattern(i * 7 + seed);
-        extents = machine.stage(file).extents;
-        where = phys_range::of(extents.front().at, byte_count::of(file.size()));
-        REQUIRE(extents.back().at + page_size == where.last() + byte_count::of(1));
+        where = phys_range::of(phys_addr::at(0x2f'd000), byte_count::of(file.size()));
+        for (std::size_t i = 0; i < pages; ++i) {
+            const phys_addr page = where.first() + byte_count::of(i * 0x1000);
+            REQUIRE(machine.allocate_page_at(page));
+            extents.push_back({page, page_size});
+        }
         std::mt19937 random{seed};
         std::ranges::shuffle(extents, random);
+        for (std::size_t i = 0; i < pages; ++i)
+            machine.memory().write(extents[i].at, std::span{file}.subspan(i * 0x1000, 0x1000));
         elsewhere = machine.stage(std::span{file}.first(file.size() / 2 + 0x234), 4096 - seed % 9);
         // What lies in free memory is put there early; in every other world that is refused.
         machine.injected.fail_every(sim::glue_call::allocate_page_at, seed % 2 == 0);

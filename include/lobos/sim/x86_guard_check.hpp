@@ -38,7 +38,7 @@ public:
         if (!has_stack(is_64, sp))
             return false;
         for (std::uint32_t vector = 0; vector < exceptions; ++vector) {
-            const std::uint32_t size = is_64 ? 16 : 8;
+            const std::uint64_t size = is_64 ? 16 : 8;
             if (size * vector + size - 1 > gates.limit)
                 return false;
             const std::uint64_t at = gates.base + size * vector;
@@ -77,7 +77,7 @@ private:
     /// is asked.
     bool has_stack(bool is_64, std::uint64_t sp) const
     {
-        const std::uint64_t size = is_64 ? 48 : 16;
+        const std::size_t size = is_64 ? 48 : 16;
         const std::uint64_t low_end = is_64 ? (sp & ~std::uint64_t{15}) - size : static_cast<std::uint32_t>(sp - size);
         const std::uint64_t lowest =
             is_64 ? low_end : segments_.linear(x86_segments::ss, low_end, size, x86_mmu::intent::write);

@@ -35,9 +35,11 @@ struct x86_kernel_shape {
         case bits_32: return {mode, 0xc000'0000, byte_count::of(96u << 20), 0, guarded, 0};
         case pae: return {mode, 0xc000'0000, gigabyte, 1, guarded, c::nxe};
         case four_level:
-            return {mode, 0xffff'8880'0000'0000, gigabyte, 1, guarded | c::pcide | c::cet, c::lme | c::nxe | c::sce};
+            return {mode, 0xffff'8880'0000'0000, byte_count::of(8 * gigabyte.raw()), 1, guarded | c::pcide | c::cet,
+                c::lme | c::nxe | c::sce};
         case five_level:
-            return {mode, 0xff11'0000'0000'0000, gigabyte, 1, guarded | c::pcide | c::cet, c::lme | c::nxe | c::sce};
+            return {mode, 0xff11'0000'0000'0000, byte_count::of(8 * gigabyte.raw()), 1, guarded | c::pcide | c::cet,
+                c::lme | c::nxe | c::sce};
         default: return {mode, 0xc000'0000, gigabyte, 1, c::pge, 0};
         }
     }

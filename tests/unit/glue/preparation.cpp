@@ -140,7 +140,7 @@ TEST_CASE("a segment can be made of parameters, which are written after the plan
         for (std::size_t i = 0; i < 0x1008; ++i)
             if (load<std::byte>(machine.memory(), at + byte_count::of(i)) != pattern(3 * (0xff8 + i)))
                 FAIL("byte " << i);
-        CHECK(load<std::byte>(machine.memory(), phys_addr::at(std::get<sim::entry_state>(outcome).esi)) == pattern(0));
+        CHECK(load<std::byte>(machine.memory(), phys_addr::at(std::get<sim::entry_state>(outcome).rsi)) == pattern(0));
     }
     CHECK(machine.pages_taken() == pages);
 }
