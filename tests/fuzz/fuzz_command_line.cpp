@@ -200,7 +200,7 @@ void through_paged_entry(std::string_view line, std::span<const multiboot_module
         must(parameters.untouched(), "refused, and written all the same");
         return;
     }
-    const std::uint64_t at = contract->registers(pages).ebx;
+    const std::uint64_t at = contract->registers(pages).bx;
     must(at == pages[0].raw(), "ebx does not name the page");
     strings_memory read{at, {parameters.place(pages[0], 4096), 4096}};
     const multiboot_reader reader{read, phys_addr::at(at)};

@@ -106,8 +106,8 @@ private:
     result<phys_addr> take(safe_role role)
     {
         const phys_range reach = port::machinery_reach(way_);
-        return out_.pages_.take(role, contract_.segments(),
-            role == safe_role::parameters ? parameter_reach(contract_, reach) : reach);
+        return out_.pages_.take(
+            role, contract_.segments(), role == safe_role::parameters ? parameter_reach(contract_, reach) : reach);
     }
 
     /// What can lie in place already; and the pages of parameters, for the segments that are made of them. As these are
