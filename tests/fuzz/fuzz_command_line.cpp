@@ -188,7 +188,11 @@ void through_paged_entry(std::string_view line, std::span<const multiboot_module
         must(image.segments.push_back({.destination = phys_range::of(phys_addr::at(i << 12), byte_count::of(1))}),
             "room");
     const auto contract = x86::paged_entry::make(image, modules, line);
-    must(contract.has_value() == (segments + modules.size() <= max_segments),
+    bool twice = false; // one file cannot be kept as two
+    for (std::size_t i = 0; i < modules.size(); ++i)
+        for (std::size_t j = 0; j < i; ++j)
+            twice |= modules[i].range == modules[j].range;
+    must(contract.has_value() == (!twice && segments + modules.size() <= max_segments),
         "modules that have no room, or the other way round");
     if (!contract)
         return;

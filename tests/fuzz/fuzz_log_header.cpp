@@ -115,7 +115,7 @@ struct forgery {
     {
         const char magic[] = {'L', 'O', 'B', 'O', 'S', 'L', 'O', 'G'};
         put(at, std::as_bytes(std::span{magic}));
-        put_word(at + 8, 1);
+        put_word(at + 8, 2); // the version
         put_word(at + 12, (shape & 1) != 0 ? in.number(4) : room & 0xffff'fff8);
         put_word(at + 16, 0);
         if ((shape & 2) != 0) // anything may be wrong
@@ -161,7 +161,7 @@ struct forgery {
     {
         told t;
         t.capacity = word(at + 12);
-        if (word(at + 8) != 1 || word(at + 20) != simple_crc(get(at, 20)) || t.capacity % 8 != 0 || t.capacity < 248 ||
+        if (word(at + 8) != 2 || word(at + 20) != simple_crc(get(at, 20)) || t.capacity % 8 != 0 || t.capacity < 248 ||
             t.capacity > room || t.capacity > 1u << 30)
             return t;
         for (const std::uint64_t slot : {at + 24, at + 40}) {

@@ -110,6 +110,7 @@ struct world {
             .new_root = phys_addr::at(tables),
             .switch_page = {},
             .entry = {},
+            .entry_root = {},
             .virtual_layout = {},
             .cost = {}};
         put_program(in);
