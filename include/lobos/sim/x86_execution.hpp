@@ -42,6 +42,7 @@ public:
     recorder record; ///< every access it makes
     x86_mmu mmu;
     x86_segments segments;
+    unsigned relocations = 0; ///< of the descriptor table, by instructions of the overlay
     x86_descriptor_table gdtr;
     x86_descriptor_table idtr;
     std::uint64_t dr7 = 0x400;
@@ -122,6 +123,7 @@ public:
         const auto limit = load<std::uint16_t>(x86_segments::ds, frame(offset));
         table.base = segments.code_64() ? field<std::uint64_t>(offset + 2) : field<std::uint32_t>(offset + 2);
         table.limit = limit;
+        relocations += &table == &gdtr ? 1 : 0;
     }
     /// A load of eax, and of all segment registers but CS from it: six instructions.
     void load_data_segments(std::size_t offset)

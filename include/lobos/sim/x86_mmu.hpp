@@ -27,6 +27,9 @@ public:
 
     explicit x86_mmu(memory& memory, recorder* record = nullptr) : memory_{memory}, record_{record} {}
 
+    unsigned roots = 0;       ///< of tables that were loaded
+    unsigned paging_ends = 0; ///< how often it went off
+
     /// The registers that rule translation. Loads do to the caches what the manual says [intel/vol3 §4.10.4.1, §11.9],
     /// and throw machine_error where the processor refuses; nothing has changed then.
     void load_cr0(std::uint64_t value)
@@ -34,6 +37,7 @@ public:
         x86_control next = control_;
         next.load_cr0(value);
         const std::uint64_t changed = control_.cr0() ^ value;
+        paging_ends += (changed & ~value & x86_control::pg) != 0 ? 1 : 0;
         take(next, changed & (x86_control::pg | x86_control::cd | x86_control::nw));
         if (changed & (x86_control::pg | x86_control::pe))
             tlb_.forget_all();
@@ -42,6 +46,7 @@ public:
     {
         x86_control next = control_;
         next.load_cr3(value);
+        roots += value != 0 ? 1 : 0;
         take(next, true);
         if (!control_.contexts() || !(value & x86_control::keep_entries))
             tlb_.forget(control_.context());

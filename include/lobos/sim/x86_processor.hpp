@@ -43,6 +43,7 @@ public:
     using x86_execution::idtr;
     using x86_execution::mmu;
     using x86_execution::record;
+    using x86_execution::relocations;
     using x86_execution::segments;
     std::uint64_t page_attributes = 0x0007'0406'0007'0406; ///< IA32_PAT; as it is after a reset
     bool memory_encrypted = false;

@@ -21,7 +21,7 @@ struct bootimg {
         .segmentation_throughout = true,
         .reaches_bios = false,
         .descriptor_table_loads = 2,
-        .table_root_loads = 2,
+        .table_root_loads = 1,
         .papers_relocations = 4,
         .papers_contiguous = true,
     };

@@ -24,7 +24,7 @@ struct two_kernel_monte {
         .segmentation_throughout = false,
         .reaches_bios = true,
         .descriptor_table_loads = 2,
-        .table_root_loads = 2,
+        .table_root_loads = 1,
         .papers_relocations = 1,
         .papers_contiguous = false,
     };
