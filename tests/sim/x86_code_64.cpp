@@ -16,7 +16,6 @@ namespace {
 using to_hub = departure<paging_4level, image::flat_32>;
 using over = departure<paging_4level, image::long_64<paging_4level>>;
 using up = departure<paging_4level, image::long_64<paging_5level>>;
-constexpr std::size_t descriptors = offsetof(table_page, descriptors);
 constexpr std::size_t gates = offsetof(table_page, gates);
 constexpr unsigned gp = sim::x86_vector::general_protection;
 

@@ -103,7 +103,7 @@ struct of_another_port : model<requirement::state> {
     static constexpr int state = 0;
 };
 struct paged_somehow : model<requirement::paging> {
-    static constexpr int paging = 0;
+    [[maybe_unused]] static constexpr int paging = 0;
 };
 static_assert(!entry_contract<of_another_port, small_port> && !entry_contract<paged_somehow, small_port>);
 

@@ -3,8 +3,8 @@
 
 #include <tests/catch.hpp>
 
-using namespace lobos::systems;
-using enum lobos::x86::entry_state;
+using ::lobos::systems::bootimg;
+using enum ::lobos::x86::entry_state;
 
 TEST_CASE("bootimg copies unpaged and enters 32-bit code", "[systems][bootimg]")
 {

@@ -3,12 +3,11 @@
 
 #include <tests/catch.hpp>
 
-using namespace lobos::systems;
-using enum lobos::x86::entry_state;
+using composed = ::lobos::systems::lobos;
+using enum ::lobos::x86::entry_state;
 
 TEST_CASE("LOBOS keeps virtual memory on and calls no BIOS", "[systems][lobos]")
 {
-    using composed = ::lobos::systems::lobos;
     STATIC_REQUIRE(composed::copy == ::lobos::copy_regime::paged);
     for (const auto state : {as_running, flat_32, paged_32, long_64})
         CHECK(composed::enters(state));

@@ -3,8 +3,8 @@
 
 #include <tests/catch.hpp>
 
-using namespace lobos::systems;
-using enum lobos::x86::entry_state;
+using ::lobos::systems::two_kernel_monte;
+using enum ::lobos::x86::entry_state;
 
 TEST_CASE("Two Kernel Monte copies unpaged and leaves in real mode, or in 32-bit code", "[systems][two_kernel_monte]")
 {
