@@ -18,7 +18,7 @@ constexpr std::uint64_t long_code = 0x00af'9b00'0000'ffff;
 constexpr std::uint64_t frame = 0x1'2000, first_page = 0x1'3000, second_page = 0x1'4000;
 
 struct field {
-    std::uint64_t offset;
+    std::size_t offset;
     unsigned width;
     std::uint64_t value;
 };
@@ -43,7 +43,7 @@ template <class D> void check_frame(D& d, std::vector<field> expected)
     bytes wanted(1024);
     for (const field& f : expected)
         patch(wanted, f.offset, f.width, f.value);
-    for (std::uint64_t at = 0; at < 1024; at += 2) {
+    for (std::size_t at = 0; at < 1024; at += 2) {
         CAPTURE(at);
         CHECK(d.at(frame + at, 2) == peek(wanted, at, 2));
     }
@@ -51,7 +51,7 @@ template <class D> void check_frame(D& d, std::vector<field> expected)
 
 template <class D> void check_descriptors(D& d, std::uint64_t page, const std::vector<std::uint64_t>& expected)
 {
-    for (std::uint64_t i = 0; i < 256; ++i) {
+    for (std::size_t i = 0; i < 256; ++i) {
         CAPTURE(page, i);
         CHECK(d.at(page + 1024 + 8 * i) == (i < expected.size() ? expected[i] : 0));
     }
