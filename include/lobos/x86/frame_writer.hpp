@@ -167,7 +167,7 @@ private:
     {
         const std::uint64_t guard = code + places_[static_cast<std::size_t>(is_64 ? piece::guard_64 : piece::guard_32)];
         const phys_addr gates = page + byte_count::of(offsetof(table_page, gates));
-        for (std::size_t v = 0; v < exception_vectors; ++v) {
+        for (std::uint64_t v = 0; v < exception_vectors; ++v) {
             const std::uint64_t handler = guard + (v == nmi_vector ? guard_nmi : v * guard_stub_size);
             if (is_64)
                 store(memory_, gates + byte_count::of(16 * v), gate_64(selector, handler));
