@@ -10,6 +10,7 @@
 #include <lobos/image/bzimage.hpp>
 #include <lobos/image/vmlinux.hpp>
 #include <lobos/machine/legacy_devices.hpp>
+#include <lobos/machine/random.hpp>
 #include <lobos/x86/linux16_entry.hpp>
 #include <lobos/x86/linux32_entry.hpp>
 #include <lobos/x86/linux64_entry.hpp>
@@ -22,8 +23,12 @@ template <class Contract, class Load>
 lobos::text_line exec_linux(const exec_request& request, lobos::linux_entry entry, const Load& load)
 {
     const lobos::linux_request wanted{.command_line = request.asked.target, .entry = entry};
+    std::array<std::byte, 32> random; // as much as Linux wants for its generator
+    const bool seeded = lobos::machine::random_bytes(random);
+    const std::span<const std::byte> seed{random.data(), seeded ? random.size() : 0};
     const auto enter = [&](const lobos::result<lobos::linux_image>& image) {
-        return image ? go(request, Contract{*image, {.acpi_rsdp = find_rsdp()}}) : in_words(image.error());
+        return image ? go(request, Contract{*image, {.acpi_rsdp = find_rsdp(), .rng_seed = seed}})
+                     : in_words(image.error());
     };
     const image_bytes kernel = request.image.source();
     if (request.asked.initrd.empty())
