@@ -96,8 +96,10 @@ result<linux_image> load(const K& kernel, const I* initrd, const linux_request& 
 
     const phys_range place = hull(elf->segments);
     const auto reach = bzimage::window(request.within, phys_addr{}, below_4g.last());
-    if (!reach || !bzimage::is_free(place, *reach, request, map))
-        return refuse(fault_code::no_room, stage::loading, (place.last() - place.first()).raw() + 1);
+    if (!reach || !bzimage::is_free(place, *reach, request, map)) {
+        const bool all = place == phys_range::between(phys_addr{}, phys_addr::at(~std::uint64_t{0}));
+        return refuse(fault_code::no_room, stage::loading, all ? 0 : place.size().raw());
+    }
     const bzimage::parsed p = make_header(place, entry);
     const phys_addr at = phys_addr::at(elf->entry.raw());
     result<linux_image> image{std::in_place, elf->segments, is_64 ? no_entry : at, place};
