@@ -199,7 +199,7 @@ void check_what_the_steps_do(const world& w)
         must(s.size <= 0x1'0000, "a step larger than memory was accepted");
         std::vector<std::uint64_t> read;
         for (std::uint64_t i = 0; i < s.size; ++i)
-            read.push_back(s.source == zeros ? zeros : origin(s.source + i));
+            read.push_back(s.source == s.destination ? zeros : origin(s.source + i));
         for (std::uint64_t i = 0; i < s.size; ++i)
             if (!skipped(s.destination + i))
                 now[s.destination + i] = read[static_cast<std::size_t>(i)];

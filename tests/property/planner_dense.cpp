@@ -146,7 +146,7 @@ public:
         memory.write(window, std::as_bytes(std::span{bytes}));
         for (const overlay_step& s : steps)
             overlay::run_step(memory, static_cast<Word>(s.destination), static_cast<Word>(s.source),
-                static_cast<Word>(s.size), s.fills(), Word{0}, Word{0});
+                static_cast<Word>(s.size), Word{0}, Word{0});
         memory.read(window, std::as_writable_bytes(std::span{bytes}));
         for (std::uint32_t i = 0; i < bytes.size(); ++i)
             if (bytes[i] != byte_of(wanted_[i] == untouched ? i + first_token : wanted_[i]))

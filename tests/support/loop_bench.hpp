@@ -40,11 +40,11 @@ public:
         steps.push_back({address_of(at(destination)), address_of(at(source)), size});
         const std::vector<std::uint8_t> before = wanted_;
         for (std::size_t i = 0; i < size; ++i)
-            wanted_[guard + destination + i] = before[guard + source + i];
+            wanted_[guard + destination + i] = source == destination ? std::uint8_t{0} : before[guard + source + i];
     }
     void zeros(std::size_t destination, std::size_t size)
     {
-        steps.push_back({address_of(at(destination)), overlay_step::zeros, size});
+        steps.push_back(overlay_step::fill(address_of(at(destination)), size));
         for (std::size_t i = 0; i < size; ++i)
             wanted_[guard + destination + i] = 0;
     }

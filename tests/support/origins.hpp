@@ -15,7 +15,7 @@ namespace lobos::test {
 
 class origins {
 public:
-    /// The address where the byte at `address` once was; `overlay_step::zeros` for a zero.
+    /// The address where the byte at `address` once was; `no_source` for a zero.
     std::uint64_t of(std::uint64_t address) const
     {
         const auto found = changed_.find(address);
@@ -27,7 +27,7 @@ public:
     {
         std::vector<std::uint64_t> read;
         for (std::uint64_t i = 0; i < s.size; ++i)
-            read.push_back(s.fills() ? overlay_step::zeros : of(s.source + i));
+            read.push_back(s.fills() ? no_source : of(s.source + i));
         for (std::uint64_t i = 0; i < s.size; ++i)
             changed_[s.destination + i] = read[static_cast<std::size_t>(i)];
     }
@@ -47,13 +47,13 @@ inline std::map<std::uint64_t, std::uint64_t> wanted_origins(std::span<const seg
         const std::uint64_t size = s.destination.size().raw();
         if (s.what == content::zero)
             for (std::uint64_t i = 0; i < size; ++i)
-                wanted[first + i] = overlay_step::zeros;
+                wanted[first + i] = no_source;
         if (s.what != content::copy)
             continue;
         std::vector<std::uint64_t> places;
         for (const extent& e : s.file)
             for (std::uint64_t i = 0; i < e.size.raw(); ++i)
-                places.push_back(e.is_zeros() ? overlay_step::zeros : e.at.raw() + i);
+                places.push_back(e.is_zeros() ? no_source : e.at.raw() + i);
         for (std::uint64_t i = 0; i < size; ++i)
             wanted[first + i] = places.at(static_cast<std::size_t>(s.file_offset.raw() + i));
     }

@@ -35,11 +35,11 @@ inline void damage(
         steps.insert(steps.begin() + static_cast<std::ptrdiff_t>(j), again);
         break;
     }
-    case 6: steps[i].source = random.chance(8) ? overlay_step::zeros : bounce.raw(); break;
+    case 6: steps[i].source = random.chance(8) ? steps[i].destination : bounce.raw(); break;
     case 7: { // one that nobody asked for
         const std::uint64_t bytes = 1 + random.below(8);
         const std::uint64_t destination = base + random.below(size - 8);
-        const std::uint64_t source = random.chance(4) ? overlay_step::zeros : base + random.below(size - 8);
+        const std::uint64_t source = random.chance(4) ? destination : base + random.below(size - 8);
         steps.insert(steps.begin() + static_cast<std::ptrdiff_t>(j), overlay_step{destination, source, bytes});
         break;
     }

@@ -64,16 +64,15 @@ inline snapshot wanted_memory(const exec_plan& plan, snapshot before)
         if (s.what == content::copy)
             for (const extent& e : s.file)
                 for (std::uint64_t i = 0; i < e.size.raw(); ++i)
-                    sources.push_back(e.is_zeros() ? overlay_step::zeros : e.at.raw() + i);
+                    sources.push_back(e.is_zeros() ? no_source : e.at.raw() + i);
         for (std::uint64_t i = 0; i < s.destination.size().raw(); ++i) {
             const std::uint64_t at = s.destination.first().raw() + i;
             if (safe(at))
                 continue;
-            const std::uint64_t source = s.what == content::copy
-                ? sources.at(static_cast<std::size_t>(s.file_offset.raw() + i))
-                : overlay_step::zeros;
+            const std::uint64_t source =
+                s.what == content::copy ? sources.at(static_cast<std::size_t>(s.file_offset.raw() + i)) : no_source;
             if (s.what == content::copy || s.what == content::zero)
-                after[at] = source == overlay_step::zeros ? std::uint16_t{0} : before[source];
+                after[at] = source == no_source ? std::uint16_t{0} : before[source];
         }
     }
     return after;

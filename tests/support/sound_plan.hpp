@@ -164,7 +164,7 @@ private:
     {
         // By hand: what the rules are tested with is not what the planner makes of it. Tests name them by their index.
         steps = {{0x0040'3000, 0x0080'0800, 0x1000}, {0x0040'4000, 0x0080'3000, 0x1000},
-            {0x0040'5000, overlay_step::zeros, 0x2000}, {bounce.raw(), 0x0040'0000, 0x1000},
+            overlay_step::fill(0x0040'5000, 0x2000), {bounce.raw(), 0x0040'0000, 0x1000},
             {0x0040'0000, 0x0040'1000, 0x1000}, {0x0040'1000, bounce.raw(), 0x1000}};
         plan.cost = {
             .steps = steps.size(), .copied = 16_KiB, .zeroed = 8_KiB, .in_place = 4_KiB, .bounced = 4_KiB, .cycles = 1};

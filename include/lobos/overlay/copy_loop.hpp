@@ -12,7 +12,6 @@
 /// The loop sees to steps, skip ranges, direction and edges. What lies between the edges is moved by the policy, as
 /// fast as its machine can, or in aligned words where the policy has no better way.
 
-#include <concepts>
 #include <cstddef>
 #include <cstdint>
 
@@ -50,11 +49,11 @@ concept block_memory = requires(M& m, M::address at, M::address size, bool from_
 };
 
 /// Memory with a shorter way to see to a step than the loop's own: to fetch the one that lies `before`, a negative
-/// number, the end of its page's, and say whether it fills; and to add 1 to the steps of the breadcrumb at `trail`,
+/// number, the end of its page's; and to add 1 to the steps of the breadcrumb at `trail`,
 /// which stay below 2^32.
 template <class M>
 concept step_memory = requires(M& m, M::address end, M::address before, M::address& word, M::address trail) {
-    { m.fetch(end, before, word, word, word) } -> std::same_as<bool>; // destination, source, size
+    m.fetch(end, before, word, word, word); // destination, source, size
     m.count_step(trail);
 };
 
@@ -124,14 +123,16 @@ struct blocks<M> {
     LOBOS_OVERLAY_INLINE static void fence(M& memory) { memory.fence(); }
 };
 
-/// Moves a run, in which nothing is skipped: bytes up to the boundary of a block, blocks, bytes.
+/// Moves a run, in which nothing is skipped, by `distance`, or fills it where that is 0: bytes up to the boundary of a
+/// block, blocks, bytes. What is filled is filled from the end too, so that most steps need but one look at `distance`.
 template <loop_memory M>
 LOBOS_OVERLAY_INLINE void move_run(M& memory, typename M::address destination, typename M::address distance,
-    typename M::address size, bool fills, bool from_the_end)
+    typename M::address size, bool from_the_end)
 {
     using address = M::address;
     constexpr address within = blocks<M>::size - 1;
-    const bool in_blocks = fills || (distance & (blocks<M>::source_alignment - 1)) == 0;
+    const bool fills = distance == 0;
+    const bool in_blocks = (distance & (blocks<M>::source_alignment - 1)) == 0;
     do {
         const address edge = (from_the_end ? destination + size : address{0} - destination) & within;
         const bool whole = within == 0 || (in_blocks && edge == 0 && size > within);
@@ -142,15 +143,19 @@ LOBOS_OVERLAY_INLINE void move_run(M& memory, typename M::address destination, t
             here = edge;
         size -= here;
         const address to = from_the_end ? destination + size : destination;
-        if (whole && fills)
-            blocks<M>::store_zeros(memory, to, here);
-        else if (whole)
-            blocks<M>::copy(memory, to, to - distance, here, from_the_end);
-        else
+        if (!whole) {
             for (address i = 0; i != here; ++i) {
                 const address at = to + (from_the_end ? here - 1 - i : i);
                 memory.store_byte(at, fills ? std::uint8_t{0} : memory.load_byte(at - distance));
             }
+        } else if (from_the_end) {
+            if (fills)
+                blocks<M>::store_zeros(memory, to, here);
+            else
+                blocks<M>::copy(memory, to, to - distance, here, true);
+        } else {
+            blocks<M>::copy(memory, to, to - distance, here, false);
+        }
         if (!from_the_end)
             destination += here;
     } while (within != 0 && size != 0);
@@ -164,14 +169,14 @@ LOBOS_OVERLAY_INLINE void move_run(M& memory, typename M::address destination, t
 /// too.
 template <loop_memory M>
 LOBOS_OVERLAY_INLINE void run_step(M& memory, typename M::address destination, typename M::address source,
-    typename M::address size, bool fills, typename M::address skips, typename M::address skip_count)
+    typename M::address size, typename M::address skips, typename M::address skip_count)
 {
     using address = M::address;
-    const address distance = fills ? 0 : destination - source;
+    const address distance = destination - source;
     while (size != 0) {
         address run = size - 1;
         address at = destination;
-        const bool from_the_end = distance - 1 < run; // of a fill, and of a copy onto itself, never
+        const bool from_the_end = distance <= run; // of a fill always
         if (from_the_end)
             at += run;
         bool skipped = false;
@@ -199,7 +204,7 @@ LOBOS_OVERLAY_INLINE void run_step(M& memory, typename M::address destination, t
         else
             destination += here;
         if (!skipped)
-            move_run(memory, at, distance, here, fills, from_the_end);
+            move_run(memory, at, distance, here, from_the_end);
     }
     blocks<M>::fence(memory); // a later step may read, from the bounce page, what this one stored
 }
@@ -209,10 +214,10 @@ struct skips_in_plan {
     /// One step, as memmove would do it. Precondition: it is not empty, which the verifier proves too.
     template <loop_memory M>
     LOBOS_OVERLAY_INLINE static void move(M& memory, typename M::address, typename M::address destination,
-        typename M::address source, typename M::address size, bool fills)
+        typename M::address source, typename M::address size)
     {
         const typename M::address distance = destination - source;
-        move_run(memory, destination, distance, size, fills, !fills && distance < size);
+        move_run(memory, destination, distance, size, distance < size);
         blocks<M>::fence(memory);
     }
 };
@@ -221,10 +226,10 @@ struct skips_in_plan {
 struct skips_in_loop {
     template <loop_memory M>
     LOBOS_OVERLAY_INLINE static void move(M& memory, typename M::address program, typename M::address destination,
-        typename M::address source, typename M::address size, bool fills)
+        typename M::address source, typename M::address size)
     {
         using address = M::address;
-        run_step(memory, destination, source, size, fills, program + offsetof(overlay_program, skips),
+        run_step(memory, destination, source, size, program + offsetof(overlay_program, skips),
             static_cast<address>(memory.load_u64(program + offsetof(overlay_program, skip_count))));
     }
 };
@@ -237,21 +242,19 @@ LOBOS_OVERLAY_INLINE void tell(M& memory, typename M::address trail, overlay_sta
     memory.store_u32(trail + offsetof(breadcrumb, stage), static_cast<std::uint32_t>(stage));
 }
 
-/// Fetches the step that lies `before`, a negative number, `end`. Whether it fills.
+/// Fetches the step that lies `before`, a negative number, `end`.
 template <loop_memory M>
-LOBOS_OVERLAY_INLINE bool fetch(M& memory, typename M::address end, typename M::address before,
+LOBOS_OVERLAY_INLINE void fetch(M& memory, typename M::address end, typename M::address before,
     typename M::address& destination, typename M::address& source, typename M::address& size)
 {
     using address = M::address;
     if constexpr (step_memory<M>) {
-        return memory.fetch(end, before, destination, source, size);
+        memory.fetch(end, before, destination, source, size);
     } else {
         const address step = end + before;
-        const std::uint64_t from = memory.load_u64(step + offsetof(overlay_step, source));
         destination = static_cast<address>(memory.load_u64(step + offsetof(overlay_step, destination)));
-        source = static_cast<address>(from);
+        source = static_cast<address>(memory.load_u64(step + offsetof(overlay_step, source)));
         size = static_cast<address>(memory.load_u64(step + offsetof(overlay_step, size)));
-        return from == overlay_step::zeros;
     }
 }
 
@@ -289,8 +292,8 @@ LOBOS_OVERLAY_INLINE void run(M& memory, typename M::address program)
                 address destination = 0;
                 address source = 0;
                 address bytes = 0;
-                const bool fills = fetch(memory, end, before, destination, source, bytes);
-                Skips::move(memory, program, destination, source, bytes, fills);
+                fetch(memory, end, before, destination, source, bytes);
+                Skips::move(memory, program, destination, source, bytes);
                 tell_step(memory, trail, done);
             } while ((before += step_size) != 0);
         page = static_cast<address>(memory.load_u64(page + offsetof(plan_page, next)));

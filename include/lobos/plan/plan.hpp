@@ -52,7 +52,7 @@ struct exec_plan {
 /// A write of the plan as the verifier understands it: bounces are resolved to what was saved.
 struct verified_write {
     std::uint64_t destination;
-    std::uint64_t source; ///< where the bytes lay before the first step; or overlay_step::zeros
+    std::uint64_t source; ///< where the bytes lay before the first step; or `no_source`
     std::uint64_t size;
     std::uint32_t read_at;  ///< the step that read them
     std::uint32_t wrote_at; ///< the step that wrote them

@@ -88,7 +88,7 @@ private:
             const std::uint64_t size = s.destination.size().raw();
             const std::size_t first = table_.size();
             if (s.what == content::zero) {
-                add({destination, overlay_step::zeros, size, 0, 0}, first);
+                add({destination, no_source, size, 0, 0}, first);
                 continue;
             }
             std::uint64_t skip = s.file_offset.raw();
@@ -104,7 +104,7 @@ private:
                     continue;
                 }
                 const std::uint64_t here = std::min(e.size.raw() - skip, size - put);
-                const std::uint64_t source = e.is_zeros() ? overlay_step::zeros : e.at.raw() + skip;
+                const std::uint64_t source = e.is_zeros() ? no_source : e.at.raw() + skip;
                 add({destination + put, source, here, 0, 0}, first);
                 put += here;
                 skip = 0;
@@ -141,7 +141,7 @@ private:
     void emit(planner_run& r)
     {
         (r.fills() ? cost_.zeroed : cost_.copied) += byte_count::of(r.size);
-        emit(r.destination, r.source, r.size);
+        emit(r.destination, r.fills() ? r.destination : r.source, r.size);
         r.readers = table::done;
         table_.visit();
     }

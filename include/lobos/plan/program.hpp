@@ -15,17 +15,25 @@ namespace lobos {
 /// The size of the pages that the glue gives, and of every safe region's granule.
 inline constexpr byte_count page_size = byte_count::of(4096);
 
-/// One step: `size` bytes from `source` to `destination`, as memmove would do it, or zeros. Physical addresses.
+/// Where the notes of planner and verifier have a source: there is none, the bytes are zeros. Not an address: no range
+/// of memory begins with its last byte and has room for a word.
+inline constexpr std::uint64_t no_source = ~std::uint64_t{0};
+
+/// One step: `size` bytes from `source` to `destination`, as memmove would do it. Physical addresses.
+///
+/// What a copy from a place to itself would do needs no step, so that is how one is written which fills its destination
+/// with zeros: the loop sees it in the distance that it needs anyway.
 struct overlay_step {
     std::uint64_t destination;
-    std::uint64_t source; ///< or `zeros`
+    std::uint64_t source;
     std::uint64_t size;
 
-    /// The source of a step that fills with zeros. Not an address: no range of memory begins with its last byte and
-    /// has room for a word.
-    static constexpr std::uint64_t zeros = ~std::uint64_t{0};
-
-    constexpr bool fills() const { return source == zeros; }
+    /// A step that fills.
+    static constexpr overlay_step fill(std::uint64_t destination, std::uint64_t size)
+    {
+        return {destination, destination, size};
+    }
+    constexpr bool fills() const { return source == destination; }
     friend constexpr bool operator==(const overlay_step&, const overlay_step&) = default;
 };
 

@@ -20,12 +20,12 @@ namespace lobos {
 /// The planner's note of one run.
 struct planner_run {
     std::uint64_t destination;
-    std::uint64_t source; ///< or overlay_step::zeros
+    std::uint64_t source; ///< or `no_source`
     std::uint64_t size;
     std::uint32_t readers; ///< runs that still have to read from this destination
     std::uint32_t index;   ///< an entry of the index of destinations, which has as many as there are runs
 
-    constexpr bool fills() const { return source == overlay_step::zeros; }
+    constexpr bool fills() const { return source == no_source; }
     constexpr std::uint64_t destination_last() const { return destination + (size - 1); }
     constexpr std::uint64_t source_last() const { return source + (size - 1); }
 };

@@ -40,8 +40,7 @@ constexpr result<void> cut_around(const overlay_step& step, std::span<const skip
             end = skips[gap].first - 1;
         }
         piece.size = end - piece.destination + 1;
-        if (!step.fills())
-            piece.source = step.source + (piece.destination - step.destination);
+        piece.source = step.source + (piece.destination - step.destination);
         if (const auto emitted = emit(piece); !emitted)
             return emitted;
     }

@@ -15,7 +15,7 @@ namespace lobos::rules {
 template <class C> result<void> collect_writes(C& c)
 {
     const phys_range bounce = phys_range::of(c.plan.bounce, page_size);
-    std::uint64_t saved = overlay_step::zeros; // where the bounce page's content comes from
+    std::uint64_t saved = no_source; // where the bounce page's content comes from
     std::uint64_t saved_size = 0;
     std::uint32_t saved_at = 0;
     std::size_t count = 0;
@@ -39,7 +39,7 @@ template <class C> result<void> collect_writes(C& c)
             }
             if (count == c.writes.size())
                 return refuse(fault_code::no_space, stage::verifying, count + 1);
-            verified_write w{s.destination, s.source, s.size, now, now};
+            verified_write w{s.destination, s.fills() ? no_source : s.source, s.size, now, now};
             if (!s.fills() && bounce.overlaps(*source)) {
                 if (!bounce.contains(*source) || s.source - bounce.first().raw() + s.size > saved_size)
                     return refuse(fault_code::step_wrong_source, stage::verifying, s.destination);
@@ -91,7 +91,7 @@ public:
     }
     constexpr bool at_end() const { return !endless_ && extents_.empty(); }
     constexpr bool zero() const { return endless_ || extents_.front().is_zeros(); }
-    constexpr std::uint64_t source() const { return zero() ? overlay_step::zeros : extents_.front().at.raw() + skip_; }
+    constexpr std::uint64_t source() const { return zero() ? no_source : extents_.front().at.raw() + skip_; }
     constexpr std::uint64_t left() const { return endless_ ? ~std::uint64_t{0} : extents_.front().size.raw() - skip_; }
     constexpr void advance(std::uint64_t n)
     {
@@ -138,7 +138,7 @@ template <class C> result<void> steps_write_the_image(const C& c)
                     return refuse(fault_code::destinations_overlap, stage::verifying, w->destination);
                 if (w->size > s.destination.size().raw() || w->last() > s.destination.last().raw())
                     return refuse(fault_code::step_not_in_image, stage::verifying, w->destination);
-                const bool zero = w->source == overlay_step::zeros;
+                const bool zero = w->source == no_source;
                 if (zero != wanted.zero() || (!zero && wanted.source() != w->source + done_of_write))
                     return refuse(fault_code::step_wrong_source, stage::verifying, w->destination);
                 here = std::min(here, w->size - done_of_write);
@@ -189,7 +189,7 @@ template <class C> result<void> steps_keep_off_skips(const C& c)
 template <class C> result<void> sources_are_intact(const C& c)
 {
     for (const verified_write& r : c.writes) {
-        if (r.source == overlay_step::zeros)
+        if (r.source == no_source)
             continue;
         const std::uint64_t source_last = r.source + (r.size - 1);
         auto w = std::partition_point(

@@ -44,7 +44,7 @@ template <class C> result<void> reach_is_mapped(const C& c)
         const auto destination = phys_range::of(phys_addr::at(w.destination), byte_count::of(w.size));
         if (const auto reached = copy_reaches(c, destination, access::read_write); !reached)
             return reached;
-        if (w.source == overlay_step::zeros)
+        if (w.source == no_source)
             continue;
         const auto source = phys_range::of(phys_addr::at(w.source), byte_count::of(w.size));
         if (const auto reached = copy_reaches(c, source, access::read_only); !reached)

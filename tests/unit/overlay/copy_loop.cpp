@@ -148,16 +148,15 @@ using blocks_8_half = block_arena<arena_64, 8, 4>;
 using blocks_8_strict = block_arena<arena_32, 8, 8>;
 static_assert(overlay::block_memory<blocks_16> && !overlay::block_memory<arena_64>);
 
-constexpr std::uint32_t fills = ~std::uint32_t{0}; // for `source`
-
-/// Whether the arena is what a memmove (or a fill) of `size` bytes that spares the bytes of `spared` leaves: those
-/// bytes, nothing else, each stored once; loaded what is needed and nothing else.
+/// Whether the arena is what a memmove (or a fill, where source and destination are the same) of `size` bytes that
+/// spares the bytes of `spared` leaves: those bytes, nothing else, each stored once; loaded what is needed and nothing
+/// else.
 template <class M>
 bool moved(const M& memory, std::uint32_t destination, std::uint32_t source, std::uint32_t size, std::uint32_t spared)
 {
     const std::uint32_t changed = bits(destination, size) & ~spared;
     bool same = memory.stored == changed && memory.stored_again == 0;
-    if (source != fills) {
+    if (source != destination) {
         const std::uint64_t wide = changed;
         const auto needed = static_cast<std::uint32_t>(
             source > destination ? wide << (source - destination) : wide >> (destination - source));
@@ -166,8 +165,9 @@ bool moved(const M& memory, std::uint32_t destination, std::uint32_t source, std
         same &= memory.loaded == 0;
     }
     for (std::uint32_t i = 0; i < M::size; ++i) {
-        const std::uint32_t from = (changed >> i & 1) != 0 ? (source == fills ? fills : i - destination + source) : i;
-        same &= memory.bytes[i] == (from == fills ? 0 : from + 1);
+        const bool kept = (changed >> i & 1) == 0;
+        const std::uint32_t from = kept ? i : i - destination + source;
+        same &= memory.bytes[i] == (!kept && source == destination ? 0 : from + 1);
     }
     return same;
 }
@@ -177,9 +177,8 @@ template <class M> void step(M& memory, std::uint32_t destination, std::uint32_t
 {
     using address = M::address;
     memory.reset();
-    const address from = source == fills ? static_cast<address>(overlay_step::zeros) : M::base + source;
-    overlay::run_step(memory, static_cast<address>(M::base + destination), from, static_cast<address>(size),
-        source == fills, M::table, static_cast<address>(memory.skip_count));
+    overlay::run_step(memory, static_cast<address>(M::base + destination), static_cast<address>(M::base + source),
+        static_cast<address>(size), M::table, static_cast<address>(memory.skip_count));
     if constexpr (overlay::block_memory<M>)
         if (!memory.fenced)
             throw std::logic_error{"a step ends without a fence"};
@@ -252,14 +251,12 @@ TEMPLATE_TEST_CASE("a step is memmove, too, where it need not look what it may c
     const auto at = [](std::uint32_t offset) { return static_cast<address>(TestType::base + offset); };
     TestType memory;
     for (std::uint32_t size = 1; size <= 32; ++size)
-        for (std::uint32_t source = 0; source + size <= 33; ++source)
+        for (std::uint32_t source = 0; source + size <= 32; ++source)
             for (std::uint32_t destination = 0; destination + size <= 32; ++destination) {
-                const std::uint32_t from = source + size == 33 ? fills : source;
                 memory.reset();
-                overlay::skips_in_plan::move(
-                    memory, address{}, at(destination), at(source), address{size}, from == fills);
+                overlay::skips_in_plan::move(memory, address{}, at(destination), at(source), address{size});
                 CAPTURE(source, destination, size);
-                if (!moved(memory, destination, from, size, 0))
+                if (!moved(memory, destination, source, size, 0))
                     FAIL("not what memmove does");
                 if constexpr (overlay::block_memory<TestType>)
                     if (!memory.fenced)
@@ -273,9 +270,9 @@ TEMPLATE_TEST_CASE("a step that fills stores zeros", "[overlay]", arena_32, aren
     TestType memory;
     for (std::uint32_t size = 0; size <= 32; ++size)
         for (std::uint32_t destination = 0; destination + size <= 32; ++destination) {
-            step(memory, destination, fills, size);
+            step(memory, destination, destination, size);
             CAPTURE(destination, size);
-            if (!moved(memory, destination, fills, size, 0))
+            if (!moved(memory, destination, destination, size, 0))
                 FAIL("not zeros");
         }
 }
@@ -295,7 +292,7 @@ TEMPLATE_TEST_CASE("what can go in words goes in words", "[overlay]", arena_32, 
     CHECK(memory.accesses == 2 * 1 + 2 + 2 * (word - 1));
     step(memory, 0, 17, 8); // never aligned together
     CHECK(memory.accesses == 2 * 8);
-    step(memory, 0, fills, 32);
+    step(memory, 0, 0, 32);
     CHECK(memory.accesses == 32 / word);
     step(memory, 3, 3, 0);
     CHECK(memory.accesses == 0);
@@ -315,9 +312,9 @@ TEMPLATE_TEST_CASE(
     check(1, 0);
     step(memory, 16, 0, 16);
     check(1, 0);
-    step(memory, 0, fills, 32);
+    step(memory, 0, 0, 32);
     check(1, 0);
-    step(memory, 1, fills, 30); // bytes up to the first boundary, and from the last
+    step(memory, 1, 1, 30); // bytes up to the first boundary, and from the last
     check(1, 2 * (block - 1));
     step(memory, block - 1, 2 * block - 1, block + 1); // the first byte, then a block; down over itself
     check(1, 1);
@@ -353,8 +350,7 @@ TEMPLATE_TEST_CASE("every set of skipped bytes in 12", "[overlay][exhaustive]",
         spare(memory, spared);
         for (std::uint32_t size = 0; size <= 12; ++size)
             for (std::uint32_t destination = 0; destination + size <= 12; ++destination) {
-                step(memory, destination, fills, size);
-                bool right = moved(memory, destination, fills, size, spared);
+                bool right = true;
                 for (std::uint32_t source = 0; source + size <= 12; ++source) {
                     step(memory, destination, source, size);
                     right &= moved(memory, destination, source, size, spared);
@@ -370,7 +366,7 @@ TEMPLATE_TEST_CASE("every set of skipped bytes in 12", "[overlay][exhaustive]",
 TEST_CASE("skip ranges may touch, and lie anywhere", "[overlay]")
 {
     arena_32 memory;
-    for (const std::uint32_t source : {0u, 2u, 4u, 7u, 12u, fills}) {
+    for (const std::uint32_t source : {0u, 2u, 4u, 7u, 12u}) {
         CAPTURE(source);
         memory.skips = {skip_range{8, 9}, skip_range{10, 10}, skip_range{11, 14}};
         memory.skip_count = 3;
@@ -420,7 +416,7 @@ template <class M> struct machine {
                 spared |= program.skips[s].first <= destination + i && destination + i <= program.skips[s].last;
             if (!spared)
                 wanted[static_cast<std::size_t>(destination + i)] =
-                    source == overlay_step::zeros ? std::uint8_t{0} : before[static_cast<std::size_t>(source + i)];
+                    source == destination ? std::uint8_t{0} : before[static_cast<std::size_t>(source + i)];
         }
     }
     template <class Skips = overlay::skips_in_loop> breadcrumb run(std::size_t per_page)
@@ -446,8 +442,8 @@ TEMPLATE_TEST_CASE("a program runs through its chain of pages, around what it sk
     m.add(0x100, 0x300, 0x80);  // around the first
     m.add(0x300, 0x301, 0x100); // down over itself
     m.add(0x7f0, 0x7e0, 0x41);  // up over itself, around the second
-    m.add(0x900, overlay_step::zeros, 0x33);
-    m.add(0x20, 0x100, 0x40); // reads what a step before it wrote
+    m.add(0x900, 0x900, 0x33);  // a fill
+    m.add(0x20, 0x100, 0x40);   // reads what a step before it wrote
     const breadcrumb crumb = m.run(per_page);
     CHECK(m.as_wanted());
     CHECK(crumb.stage == 1); // nobody asked for a trail
@@ -513,7 +509,7 @@ TEMPLATE_TEST_CASE("a loop that knows no skips moves what it is told to, at ever
             machine<TestType> m;
             m.add(0x100 + distance, 0x100, size);
             m.add(0x200, 0x200 + distance, size);
-            m.add(0x300 + distance, overlay_step::zeros, size);
+            m.add(0x300 + distance, 0x300 + distance, size);
             m.program.skip_count = 1;
             m.program.skips[0] = {0, ~0ull};
             m.template run<overlay::skips_in_plan>(2);
@@ -527,7 +523,7 @@ TEST_CASE("the last 32-bit address is a source like others", "[overlay]")
     constexpr std::uint64_t base = 0xffff'c000;
     overlay_memory<std::uint32_t> memory{0x4000, base};
     store(memory, phys_addr::at(0xffff'ffff), std::uint8_t{0x5a});
-    const overlay_step steps[] = {{base + 0x3000, 0xffff'ffff, 1}, {0xffff'ffff, overlay_step::zeros, 1}};
+    const overlay_step steps[] = {{base + 0x3000, 0xffff'ffff, 1}, overlay_step::fill(0xffff'ffff, 1)};
     overlay_program program{plan_page::no_page, overlay_program::no_trail, 1, {}};
     program.skips[0] = {0xffff'fff0, 0xffff'fffe};
     const std::uint64_t pages[] = {base + 0x1000};

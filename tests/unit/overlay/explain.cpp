@@ -113,7 +113,7 @@ TEST_CASE("what is explained is what the overlay would do", "[overlay][explain]"
 TEST_CASE("a trial counts bytes as well as words", "[overlay][explain]")
 {
     sound_plan p;
-    p.steps = {{0x0040'3001, 0x0080'0802, 0x123}, {0x0040'5ff5, overlay_step::zeros, 0x100d}};
+    p.steps = {{0x0040'3001, 0x0080'0802, 0x123}, overlay_step::fill(0x0040'5ff5, 0x100d)};
     p.lay_out();
     const overlay_effect effect = try_overlay(p.memory, p.plan);
     CHECK(effect.written == 0x123 + 0xb + 2);

@@ -208,7 +208,7 @@ TEST_CASE("what a step is for", "[overlay][explain]")
 {
     constexpr phys_addr bounce = 0x9000_pa;
     CHECK(detail::kind_of({0x1000, 0x2000, 1}, bounce) == "copy");
-    CHECK(detail::kind_of({0x1000, overlay_step::zeros, 1}, bounce) == "zero");
+    CHECK(detail::kind_of(overlay_step::fill(0x1000, 1), bounce) == "zero");
     CHECK(detail::kind_of({0x9000, 0x2000, 1}, bounce) == "save");
     CHECK(detail::kind_of({0x1000, 0x9000, 1}, bounce) == "restore");
 }

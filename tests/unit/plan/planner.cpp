@@ -14,7 +14,6 @@ using namespace lobos::test;
 namespace {
 
 constexpr phys_addr bounce = 0x7000'0000_pa;
-constexpr std::uint64_t zeros = overlay_step::zeros;
 constexpr std::uint64_t top = ~std::uint64_t{0};
 
 /// An image and what became of it.
@@ -115,7 +114,7 @@ TEST_CASE("zeros are one step for each segment, and what is only declared is non
                        .other(0x80'0000, 1, content::kept) // not the planner's business: the verifier's rule 1
                        .other(0x1000, 0x1000, content::padding)
                        .make();
-    check_steps(p, {{0x1000, zeros, 0x12345}});
+    check_steps(p, {overlay_step::fill(0x1000, 0x12345)});
     CHECK(p.cost->zeroed == byte_count::of(0x12345));
     CHECK(p.cost->copied == 0_bytes);
     CHECK(p.cost->cycles == 0);
@@ -124,7 +123,7 @@ TEST_CASE("zeros are one step for each segment, and what is only declared is non
 TEST_CASE("a fill waits for who reads there", "[plan][planner]")
 {
     check_steps(planned{}.other(0x1000, 0x1000, content::zero).copy(0x8000, 0x10, {piece(0x1ff8, 0x10)}).make(),
-        {{0x8000, 0x1ff8, 0x10}, {0x1000, zeros, 0x1000}});
+        {{0x8000, 0x1ff8, 0x10}, overlay_step::fill(0x1000, 0x1000)});
 }
 
 TEST_CASE("a chain goes from its free end, whichever way it runs", "[plan][planner]")
@@ -282,13 +281,13 @@ TEST_CASE("holes of a file are filled, and what lies behind one is copied", "[pl
 {
     // Zeros stand for the last address, and 0x101 bytes further is 0x100: that is where the copy comes from.
     check_steps(planned{}.copy(0x1000, 0x301, {extent::zeros(byte_count::of(0x101)), piece(0x100, 0x200)}).make(),
-        {{0x1000, zeros, 0x101}, {0x1101, 0x100, 0x200}});
+        {overlay_step::fill(0x1000, 0x101), {0x1101, 0x100, 0x200}});
     check_steps(planned{}
                     .copy(0x1000, 0x30,
                         {piece(0x8000, 0x10), extent::zeros(byte_count::of(8)), extent::zeros(byte_count::of(8)),
                             piece(0x8020, 0x10)})
                     .make(),
-        {{0x1000, 0x8000, 0x10}, {0x1010, zeros, 0x10}, {0x1020, 0x8020, 0x10}});
+        {{0x1000, 0x8000, 0x10}, overlay_step::fill(0x1010, 0x10), {0x1020, 0x8020, 0x10}});
 }
 
 TEST_CASE("a source may be read twice", "[plan][planner]")
@@ -398,7 +397,7 @@ TEST_CASE("a file shorter than its segment is refused", "[plan][planner]")
 TEST_CASE("the ends of the address space", "[plan][planner]")
 {
     // Destinations may end with the last byte, zeros and copies; sources with the one before it.
-    check_steps(planned{}.other(top - 0xf, 0x10, content::zero).make(), {{top - 0xf, zeros, 0x10}});
+    check_steps(planned{}.other(top - 0xf, 0x10, content::zero).make(), {overlay_step::fill(top - 0xf, 0x10)});
     check_steps(planned{}.copy(top - 0xf, 0x10, {piece(0, 0x10)}).make(), {{top - 0xf, 0, 0x10}});
     check_steps(planned{}.copy(0, 0x10, {piece(top - 0x10, 0x10)}).make(), {{0, top - 0x10, 0x10}});
     check_steps(planned{}.copy(top - 0xf, 0x10, {piece(top - 0x10, 0x10)}).make(), {{top - 0xf, top - 0x10, 0x10}});

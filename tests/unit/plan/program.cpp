@@ -50,11 +50,12 @@ static_assert(std::is_trivially_copyable_v<breadcrumb> && std::is_standard_layou
 
 } // namespace
 
-TEST_CASE("a step fills when its source is no address", "[overlay][program]")
+TEST_CASE("a step fills when it would copy its destination onto itself", "[overlay][program]")
 {
-    STATIC_REQUIRE(overlay_step{1, overlay_step::zeros, 2}.fills());
+    STATIC_REQUIRE(overlay_step::fill(1, 2) == overlay_step{1, 1, 2});
+    STATIC_REQUIRE(overlay_step::fill(1, 2).fills());
     STATIC_REQUIRE_FALSE(overlay_step{1, 0, 2}.fills());
-    STATIC_REQUIRE_FALSE(overlay_step{1, 0xffff'ffff, 2}.fills()); // an address on a 32-bit machine
+    STATIC_REQUIRE_FALSE(overlay_step{1, no_source, 2}.fills());
     STATIC_REQUIRE(overlay_step{1, 2, 3} == overlay_step{1, 2, 3});
     STATIC_REQUIRE_FALSE(overlay_step{1, 2, 3} == overlay_step{1, 2, 4});
 }

@@ -88,7 +88,7 @@ TEST_CASE("on the grid each piece reads one other", "[plan][run_cutter]")
 {
     const std::uint64_t odd = GENERATE(0u, 0x123u);
     const std::vector<planner_run> runs{
-        run(0, 0x7000, 0x3000 - odd), run(0x3000, 0x200, 0x6e00), run(0x9e00, overlay_step::zeros, 0x2200)};
+        run(0, 0x7000, 0x3000 - odd), run(0x3000, 0x200, 0x6e00), run(0x9e00, no_source, 0x2200)};
     shop s{runs};
     detail::run_cutter{s.all}.cut_to_grid();
     const auto pieces = s.now();

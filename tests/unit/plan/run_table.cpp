@@ -75,8 +75,8 @@ TEST_CASE("a run grows where the next one goes on with it, and nowhere else", "[
     t.add(run(0x1031, 0x8031, 0x10), 0); // with a gap
     t.add(run(0x1041, 0x8041, 0x10), 3); // of another area
     CHECK(t.size() == 4);
-    t.add(run(0x1051, overlay_step::zeros, 0x10), 0);
-    t.add(run(0x1061, overlay_step::zeros, 0x10), 0);
+    t.add(run(0x1051, no_source, 0x10), 0);
+    t.add(run(0x1061, no_source, 0x10), 0);
     CHECK(t.size() == 5);
     t.add(run(0x1071, 0x1f, 0x10), 0); // where zeros that grow by 0x20 would seem to go on
     CHECK(t.size() == 6);
@@ -129,7 +129,7 @@ TEST_CASE("every address finds its runs, whatever their sizes and the gaps betwe
                 CHECK(found == wanted);
             }
         }
-    CHECK(read_by(t, run(0, overlay_step::zeros, 1)).empty());
+    CHECK(read_by(t, run(0, no_source, 1)).empty());
 }
 
 TEST_CASE("a look-up takes a few visits, however many runs there are", "[plan][run_table]")

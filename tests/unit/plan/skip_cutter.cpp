@@ -49,8 +49,8 @@ TEST_CASE("a step is cut at the edges of what it may not change", "[plan]")
     CHECK(cut({100, 500, 11}, skips).empty());
     CHECK(cut({90, 500, 50}, skips) == std::vector<overlay_step>{{90, 500, 10}, {111, 521, 9}, {130, 540, 10}});
     CHECK(cut({90, 60, 50}, skips) == std::vector<overlay_step>{{130, 100, 10}, {111, 81, 9}, {90, 60, 10}});
-    CHECK(cut({90, overlay_step::zeros, 30}, skips) ==
-        std::vector<overlay_step>{{90, overlay_step::zeros, 10}, {111, overlay_step::zeros, 9}});
+    CHECK(cut(overlay_step::fill(90, 30), skips) ==
+        std::vector<overlay_step>{overlay_step::fill(90, 10), overlay_step::fill(111, 9)});
     CHECK(cut({90, 500, 0}, skips).empty());
 }
 
@@ -91,9 +91,8 @@ TEST_CASE("the pieces together are the step: every step and every set of skipped
             }
         for (std::uint64_t count = 0; count <= size; ++count)
             for (std::uint64_t to = 0; to + count <= size; ++to)
-                for (std::uint64_t from = 0; from + count <= size + 1; ++from) {
-                    const bool fills = from + count == size + 1;
-                    const overlay_step step{to, fills ? overlay_step::zeros : from, count};
+                for (std::uint64_t from = 0; from + count <= size; ++from) {
+                    const overlay_step step{to, from, count};
                     bytes before{};
                     for (std::size_t i = 0; i < size; ++i)
                         before[i] = static_cast<std::uint8_t>(i + 1);

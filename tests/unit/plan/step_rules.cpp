@@ -15,7 +15,7 @@ TEST_CASE("the steps are read as the overlay will read them", "[plan][rules]")
         REQUIRE(rules::collect_writes(c));
         const std::uint64_t wanted[][5] = {{0x0040'0000, 0x0040'1000, 0x1000, 4, 4},
             {0x0040'1000, 0x0040'0000, 0x1000, 3, 5}, {0x0040'3000, 0x0080'0800, 0x1000, 0, 0},
-            {0x0040'4000, 0x0080'3000, 0x1000, 1, 1}, {0x0040'5000, overlay_step::zeros, 0x2000, 2, 2}};
+            {0x0040'4000, 0x0080'3000, 0x1000, 1, 1}, {0x0040'5000, no_source, 0x2000, 2, 2}};
         REQUIRE(c.writes.size() == std::size(wanted));
         for (std::size_t i = 0; i < c.writes.size(); ++i) {
             const verified_write& w = c.writes[i];
@@ -99,7 +99,7 @@ TEST_CASE("rule 3: nothing but the image is written", "[plan][rules]")
     }
     SECTION("scratch, kept and padding are not written either")
     {
-        p.steps.push_back({GENERATE(0x0040'7000u, 0x0050'0fffu), overlay_step::zeros, 1});
+        p.steps.push_back(overlay_step::fill(GENERATE(0x0040'7000u, 0x0050'0fffu), 1));
         CHECK(rule_3(p) == refused(step_not_in_image, p.steps.back().destination));
     }
     SECTION("beyond a segment's end")
@@ -112,7 +112,7 @@ TEST_CASE("rule 3: nothing but the image is written", "[plan][rules]")
     }
     SECTION("nor the bounce page with what is no save")
     {
-        p.steps.push_back({sound_plan::bounce.raw(), overlay_step::zeros, 8});
+        p.steps.push_back(overlay_step::fill(sound_plan::bounce.raw(), 8));
         CHECK(rule_3(p) == refused(step_not_in_image, sound_plan::bounce));
         p.steps.back() = {sound_plan::bounce.raw() + 8, 0x0080'0000, 8};
         CHECK(rule_3(p) == refused(step_not_in_image, sound_plan::bounce + 8_bytes));
@@ -134,11 +134,16 @@ TEST_CASE("rule 3: each byte comes from where its file has it", "[plan][rules]")
     }
     SECTION("zeros for bytes and bytes for zeros")
     {
-        p.steps[0].source = overlay_step::zeros;
+        p.steps[0].source = p.steps[0].destination;
         CHECK(rule_3(p) == refused(step_wrong_source, 0x0040'3000));
         p.steps[0].source = 0x0080'0800;
         p.steps[2].source = 0x0080'0800;
         CHECK(rule_3(p) == refused(step_wrong_source, 0x0040'5000));
+    }
+    SECTION("what lies in place already is not left as it is by a step onto itself")
+    {
+        p.steps.push_back({0x0040'2000, 0x0040'2000, 0x1000});
+        CHECK(rule_3(p) == refused(step_wrong_source, 0x0040'2000));
     }
     SECTION("a piece of the step may be right and the rest not")
     {
@@ -151,7 +156,7 @@ TEST_CASE("rule 3: each byte comes from where its file has it", "[plan][rules]")
         p.file = {{0x0080'0000_pa, 0x1010_bytes}, {0x0080'1010_pa, 0x1000_bytes}, {0x0080'2010_pa, 0x3000_bytes}};
         p.image[0].file = p.file;
         p.steps = {{0x0040'0000, 0x0080'0010, 0x4321}, {0x0040'4321, 0x0080'4331, 0xcdf},
-            {0x0040'6000, overlay_step::zeros, 0x1000}, {0x0040'5000, overlay_step::zeros, 0x1000}};
+            overlay_step::fill(0x0040'6000, 0x1000), overlay_step::fill(0x0040'5000, 0x1000)};
         CHECK(rule_3(p) == no_fault);
         p.steps[1].source += 1;
         CHECK(rule_3(p) == refused(step_wrong_source, 0x0040'4321));
@@ -160,14 +165,14 @@ TEST_CASE("rule 3: each byte comes from where its file has it", "[plan][rules]")
     {
         p.file = {{0x0080'0000_pa, 0x10_bytes}, extent::zeros(0x10_bytes), {0x0080'0020_pa, 0x10_bytes}};
         p.image = {{.destination = phys_range::of(sound_plan::kernel, 0x30_bytes), .file = p.file}};
-        const std::vector<overlay_step> right{{0x0040'0000, 0x0080'0000, 0x10},
-            {0x0040'0010, overlay_step::zeros, 0x10}, {0x0040'0020, 0x0080'0020, 0x10}};
+        const std::vector<overlay_step> right{
+            {0x0040'0000, 0x0080'0000, 0x10}, overlay_step::fill(0x0040'0010, 0x10), {0x0040'0020, 0x0080'0020, 0x10}};
         p.steps = right;
         CHECK(rule_3(p) == no_fault);
         p.steps[1].source = 0x0080'0010;
         CHECK(rule_3(p) == refused(step_wrong_source, 0x0040'0010));
         p.steps = right;
-        p.steps[2].source = overlay_step::zeros;
+        p.steps[2].source = p.steps[2].destination;
         CHECK(rule_3(p) == refused(step_wrong_source, 0x0040'0020));
         p.steps = {right[0], right[2]};
         CHECK(rule_3(p) == refused(image_not_covered, 0x0040'0010));
@@ -190,7 +195,7 @@ TEST_CASE("rule 3: no byte is written twice", "[plan][rules]")
     CHECK(rule_3(p) == refused(destinations_overlap, 0x0040'3000));
     p.steps.back() = {0x0040'3fff, 0x0080'17ff, 1}; // a part of it
     CHECK(rule_3(p) == refused(destinations_overlap, 0x0040'3fff));
-    p.steps.back() = {0x0040'6fff, overlay_step::zeros, 1}; // the last byte of a segment
+    p.steps.back() = overlay_step::fill(0x0040'6fff, 1); // the last byte of a segment
     CHECK(rule_3(p) == refused(destinations_overlap, 0x0040'6fff));
 }
 
@@ -285,7 +290,7 @@ TEST_CASE("rule 4: what a step reads was written by none before it", "[plan][rul
     SECTION("behind writes that are no harm there is one that is")
     {
         p.steps = {
-            {0x0040'3020, overlay_step::zeros, 1}, {0x0040'4000, 0x0040'3000, 0x30}, {0x0040'3000, 0x0080'0000, 0x10}};
+            overlay_step::fill(0x0040'3020, 1), {0x0040'4000, 0x0040'3000, 0x30}, {0x0040'3000, 0x0080'0000, 0x10}};
         CHECK(rule_4(p) == refused(source_overwritten, 0x0040'3000));
     }
     SECTION("a step may overwrite its own source")
@@ -312,11 +317,11 @@ TEST_CASE("rule 9: no step writes to what the program skips, where the loop woul
     CHECK(rule_9_steps(p) == refused(destination_in_safe_region, step));
     p.steps[2].size -= 1;
     CHECK(rule_9_steps(p) == no_fault);
-    p.steps.push_back({0x0040'6fff, overlay_step::zeros, 1}); // its last
+    p.steps.push_back(overlay_step::fill(0x0040'6fff, 1)); // its last
     CHECK(rule_9_steps(p) == refused(destination_in_safe_region, 0x0040'6fff));
-    p.steps.back() = {0x0040'7000, overlay_step::zeros, 1};
+    p.steps.back() = overlay_step::fill(0x0040'7000, 1);
     CHECK(rule_9_steps(p) == no_fault);
-    p.steps.back() = {0x0040'6800, overlay_step::zeros, 1}; // inside
+    p.steps.back() = overlay_step::fill(0x0040'6800, 1); // inside
     CHECK(rule_9_steps(p) == refused(destination_in_safe_region, 0x0040'6800));
     p.program.skip_count = 0;
     CHECK(rule_9_steps(p) == no_fault);

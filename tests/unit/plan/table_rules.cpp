@@ -56,7 +56,7 @@ TEST_CASE("rule 5: to the last byte", "[plan][rules]")
     CHECK(rule_5(p, {0x0040'0000, 0x007f'ffff, 2, 0, 0}) == no_fault);
     // At the end of what 32 bits reach the walk ends too.
     p.set_directory_entry(p.plan.new_root, 0xffff'ffff_va, directory::leaf(0xffc0'0000_pa, access::read_write).bits);
-    CHECK(rule_5(p, {0xffff'ff00, overlay_step::zeros, 0x100, 0, 0}) == no_fault);
+    CHECK(rule_5(p, {0xffff'ff00, no_source, 0x100, 0, 0}) == no_fault);
 }
 
 TEST_CASE("rule 5: a copy without paging needs the mapping only for the way there, and all of it below 4 GiB",
@@ -77,7 +77,7 @@ TEST_CASE("rule 5: a copy without paging needs the mapping only for the way ther
     CHECK(rule_5(p, {four_g - 8, 0x0040'0000, 9, 0, 0}) == refused(bad_range, four_g - 8));
     CHECK(rule_5(p, {0x0040'0000, four_g - 8, 8, 0, 0}) == no_fault);
     CHECK(rule_5(p, {0x0040'0000, four_g, 8, 0, 0}) == refused(bad_range, four_g));
-    CHECK(rule_5(p, {0x0040'0000, overlay_step::zeros, 8, 0, 0}) == no_fault);
+    CHECK(rule_5(p, {0x0040'0000, no_source, 8, 0, 0}) == no_fault);
 }
 
 TEST_CASE("rule 7: the page of the switch is the overlay's code, before and after", "[plan][rules]")

@@ -285,31 +285,22 @@ template <class Mover = rep_movs> struct identity_memory : Mover {
     LOBOS_OVERLAY_INLINE static void store_u32(address at, std::uint32_t value) { *pointer<std::uint32_t>(at) = value; }
     LOBOS_OVERLAY_INLINE static void store_u64(address at, std::uint64_t value) { *pointer<std::uint64_t>(at) = value; }
     /// As C++ would, into the registers of the string instructions.
-    LOBOS_OVERLAY_INLINE static bool fetch(
+    LOBOS_OVERLAY_INLINE static void fetch(
         address end, address before, address& destination, address& source, address& size)
     {
         address to = 0;
         address from = 0;
         address bytes = 0;
-        bool fills = false;
         asm volatile("mov (%[end],%[before]), %[to]\n\t"
                      "mov %c[at_source](%[end],%[before]), %[from]\n\t"
-                     "mov %c[at_size](%[end],%[before]), %[bytes]\n\t"
-#if defined(__x86_64__)
-                     "cmpq $-1, %[from]"
-            : "=@cce"(fills),
-#else
-                     "cmpl $0, %c[at_source]+4(%[end],%[before])" // no address has an upper half
-            : "=@ccne"(fills),
-#endif
-            [to] "=&D"(to), [from] "=&S"(from), [bytes] "=&c"(bytes)
+                     "mov %c[at_size](%[end],%[before]), %[bytes]"
+            : [to] "=&D"(to), [from] "=&S"(from), [bytes] "=&c"(bytes)
             : [end] "r"(end), [before] "r"(before), [at_source] "i"(offsetof(overlay_step, source)),
             [at_size] "i"(offsetof(overlay_step, size))
             : "memory");
         destination = to;
         source = from;
         size = bytes;
-        return fills;
     }
     LOBOS_OVERLAY_INLINE static void count_step(address trail)
     {
