@@ -41,7 +41,7 @@ ON_THE_WAY = 400  # instructions of the overlay outside the loop, at most
 IN_THE_LOOP = 150  # of its instructions that are looked at to know where they begin
 SEED = 2000
 
-RESET_PORT_AT = 312  # in the frame, as <lobos/x86/departure.hpp> asserts
+RESET_PORT_AT = 312 - 128  # behind the frame's middle, as <lobos/x86/departure.hpp> asserts
 RESET_PORTS = {"q35": 0xCF9, "isapc": 0, "isapc,i8042=off": 0}  # what their firmware says, 0: nothing
 
 UNDEFINED = bytes.fromhex("0f0b")

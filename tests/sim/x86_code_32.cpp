@@ -24,8 +24,8 @@ template <class Prepared, class Damage> outcome departs(sim::x86_kernel& machine
     const exec_plan plan = staged.plan();
     damage(machine, plan);
     try {
-        machine.processor().depart(
-            plan.switch_page + byte_count::of(sizeof(x86::code_page_head)), *machine.virtual_address(plan.frame));
+        machine.processor().depart(plan.switch_page + byte_count::of(sizeof(x86::code_page_head)),
+            *machine.virtual_address(plan.frame) + byte_count::of(x86::departure_frame::middle));
     } catch (const sim::machine_error& e) {
         return {.vector = e.code() ? e.code()->vector : 0, .what = e.what()};
     } catch (const sim::new_kernel_entered&) {

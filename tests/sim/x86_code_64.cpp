@@ -149,7 +149,7 @@ TEST_CASE("over to a 64-bit image's descriptors, and up to it from the hub: its 
     CHECK(over{}.after(copy_regime::paged, beyond).vector == gp);
     CHECK(up{}.after(copy_regime::paged, beyond).vector != 0);
     // A way up that leaves long mode out is PAE paging on tables of five levels.
-    const auto no_long_mode = [](auto& d) { d.put(offsetof(frame, up_efer), std::uint64_t{0}); };
+    const auto no_long_mode = [](auto& d) { d.put(offsetof(frame, efer_set), std::uint64_t{0}); };
     CHECK_FALSE(up{}.after(copy_regime::paged, no_long_mode).entered);
     const auto no_pae = [](auto& d) { d.put(offsetof(frame, up_cr4), std::uint64_t{cr4::large_pages}); };
     CHECK(up{}.after(copy_regime::paged, no_pae).vector == gp);

@@ -122,20 +122,20 @@ TEST_CASE("fields are found by what bx holds, all of it in 64-bit code, across p
 {
     processor p;
     store(p.ram, 0x2ffc_pa, std::uint64_t{0x8877'6655'4433'2211});
-    p.general[r::bx] = 0xffff'ffff'0000'2ff0;
+    p.general[r::bx] = 0xffff'ffff'0000'3070; // the frame's middle
     CHECK(p.field<std::uint32_t>(12) == 0x4433'2211);
     p.load_table(p.idtr, 12);
     CHECK(p.idtr.limit == 0x2211);
     CHECK(p.idtr.base == 0x6655'4433); // 32 bits of it
     p.go_long();
     CHECK(processor::vector([&] { (void)p.field<std::uint32_t>(12); }) == sim::x86_vector::page_fault);
-    p.general[r::bx] = 0x2ff0;
+    p.general[r::bx] = 0x3070;
     CHECK(p.field<std::uint64_t>(12) == 0x8877'6655'4433'2211);
     p.load_table(p.idtr, 10);
     CHECK(p.idtr.base == 0x8877'6655'4433'2211);
-    p.general[r::bx] = 0x7fff'ffff'fff8;
-    CHECK(processor::vector([&] { (void)p.field<std::uint64_t>(0); }) == nothing);
-    CHECK(processor::vector([&] { (void)p.field<std::uint64_t>(1); }) == gp);
+    p.general[r::bx] = 0x7fff'ffff'fff0;
+    CHECK(processor::vector([&] { (void)p.field<std::uint64_t>(128 + 8); }) == nothing);
+    CHECK(processor::vector([&] { (void)p.field<std::uint64_t>(128 + 9); }) == gp);
 }
 
 TEST_CASE("a far return takes code of the width that the stack names")

@@ -40,8 +40,8 @@ template <class Paging, class Image> struct departure {
         machine.processor().interrupts_off();
         damage(*this);
         try {
-            machine.processor().depart(
-                plan.switch_page + byte_count::of(sizeof(x86::code_page_head)), *machine.virtual_address(plan.frame));
+            machine.processor().depart(plan.switch_page + byte_count::of(sizeof(x86::code_page_head)),
+                *machine.virtual_address(plan.frame) + byte_count::of(x86::departure_frame::middle));
         } catch (const sim::machine_error& e) {
             return {.vector = e.code() ? e.code()->vector : 0, .what = e.what()};
         } catch (const sim::new_kernel_entered& e) {

@@ -185,7 +185,7 @@ private:
         plan_.regime = options_.copy;
         plan_.switch_page = aliases_.code;
         out_.departure_ = port::departure(aliases_);
-        out_.frame_ = aliases_.frame;
+        out_.frame_ = port::frame_argument(aliases_);
         plan_.entered_paged = is_entered_paged<Contract>;
         plan_.virtual_layout = contract_.virtual_layout();
         if (const auto made = make_tables(); !made)

@@ -132,10 +132,21 @@ LOBOS_OVERLAY_INLINE void move_run(M& memory, typename M::address destination, t
     using address = M::address;
     constexpr address within = blocks<M>::size - 1;
     const bool fills = distance == 0;
+    if constexpr (within == 0) { // there are no edges
+        if (from_the_end) {
+            if (fills)
+                blocks<M>::store_zeros(memory, destination, size);
+            else
+                blocks<M>::copy(memory, destination, destination - distance, size, true);
+        } else {
+            blocks<M>::copy(memory, destination, destination - distance, size, false);
+        }
+        return;
+    }
     const bool in_blocks = (distance & (blocks<M>::source_alignment - 1)) == 0;
     do {
         const address edge = (from_the_end ? destination + size : address{0} - destination) & within;
-        const bool whole = within == 0 || (in_blocks && edge == 0 && size > within);
+        const bool whole = in_blocks && edge == 0 && size > within;
         address here = size;
         if (whole)
             here &= ~within;
@@ -143,22 +154,18 @@ LOBOS_OVERLAY_INLINE void move_run(M& memory, typename M::address destination, t
             here = edge;
         size -= here;
         const address to = from_the_end ? destination + size : destination;
-        if (!whole) {
+        if (whole && fills)
+            blocks<M>::store_zeros(memory, to, here);
+        else if (whole)
+            blocks<M>::copy(memory, to, to - distance, here, from_the_end);
+        else
             for (address i = 0; i != here; ++i) {
                 const address at = to + (from_the_end ? here - 1 - i : i);
                 memory.store_byte(at, fills ? std::uint8_t{0} : memory.load_byte(at - distance));
             }
-        } else if (from_the_end) {
-            if (fills)
-                blocks<M>::store_zeros(memory, to, here);
-            else
-                blocks<M>::copy(memory, to, to - distance, here, true);
-        } else {
-            blocks<M>::copy(memory, to, to - distance, here, false);
-        }
         if (!from_the_end)
             destination += here;
-    } while (within != 0 && size != 0);
+    } while (size != 0);
 }
 
 /// One step, as memmove would do it, without the bytes of its destination that lie in one of `skip_count`

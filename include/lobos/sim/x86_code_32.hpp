@@ -81,10 +81,12 @@ public:
         const word kept = next_field(offsetof(layout, efer_kept)); // at the same address without paging
         cpu_.next(2);
         if (kept != 0xffff'ffff) {
-            cpu_.next(4);
-            cpu_.mmu.load_efer((cpu_.mmu.efer() & ~std::uint64_t{0xffff'ffff}) | (low_efer() & kept));
+            cpu_.next(3); // rdmsr, masked
+            const word wanted = next_field(offsetof(layout, efer_set));
+            cpu_.next();
+            cpu_.mmu.load_efer((cpu_.mmu.efer() & ~std::uint64_t{0xffff'ffff}) | (low_efer() & kept) | wanted);
         } else {
-            cpu_.skip(4);
+            cpu_.skip(5);
         }
         cpu_.next(); // xor
         cpu_.next();
@@ -105,18 +107,12 @@ public:
         const word root = next_field(offsetof(layout, up_cr3));
         cpu_.next();
         cpu_.mmu.load_cr3(root);
-        const word efer = next_field(offsetof(layout, up_efer));
-        cpu_.next(2);
-        if (efer != 0) {
-            cpu_.next(4);
-            cpu_.mmu.load_efer(cpu_.mmu.efer() | efer);
-        } else {
-            cpu_.skip(4);
-        }
         const word cr0 = next_field(offsetof(layout, up_cr0));
         cpu_.next();
         cpu_.mmu.load_cr0(cr0);
-        return next_field(offsetof(layout, after_up)); // fetched through the image's tables
+        push_field(offsetof(layout, entry_code_selector)); // fetched through the image's tables
+        push_field(offsetof(layout, after_up));
+        return cpu_.far_return<word>();
     }
 
     /// To the image.

@@ -92,20 +92,9 @@ public:
     /// From compatibility mode; what comes next lies behind this piece.
     std::uint64_t enter_long()
     {
-        using half = std::uint32_t;
-        cpu_.next();
-        cpu_.push(cpu_.field<half>(offsetof(layout, entry_code_selector)));
-        cpu_.next(); // a call of the next instruction, for its address
-        cpu_.push(static_cast<half>(cpu_.next_at()));
-        cpu_.next(); // which is added to
-        cpu_.push(static_cast<half>(cpu_.pop<half>() + 2 * x86_pieces::instruction_size));
-        const std::uint64_t to = cpu_.far_return<half>();
-        if (to != cpu_.next_at())
-            return to;
-        cpu_.goes_on_as_64_bit_code();
         for (const unsigned half_defined : {registers::bx, registers::sp}) {
             cpu_.next();
-            cpu_.set(half_defined, static_cast<half>(cpu_.general[half_defined]));
+            cpu_.set(half_defined, static_cast<std::uint32_t>(cpu_.general[half_defined]));
         }
         return cpu_.next_at();
     }

@@ -17,6 +17,7 @@
 #include <lobos/sim/x86_guard_check.hpp>
 #include <lobos/sim/x86_pieces.hpp>
 #include <lobos/sim/x86_segments.hpp>
+#include <lobos/x86/departure.hpp>
 
 namespace lobos::sim {
 
@@ -90,14 +91,12 @@ public:
     }
     /// Where the next one lies.
     std::uint64_t next_at() const { return at_; }
-    /// From here on the piece is 64-bit code.
-    void goes_on_as_64_bit_code() { wants_64_ = true; }
     /// Whether the piece that runs is 64-bit code.
     bool runs_64() const { return wants_64_; }
 
     // What they do. `W` is the width of their operands.
 
-    /// What of the frame that bx points to is at `offset`.
+    /// What is at `offset` of the frame to the middle of which bx points.
     template <std::unsigned_integral W> W field(std::size_t offset) { return load<W>(x86_segments::ds, frame(offset)); }
     template <std::unsigned_integral W> void push(W value)
     {
@@ -165,7 +164,7 @@ public:
 private:
     std::uint64_t frame(std::size_t offset) const
     {
-        const std::uint64_t at = general[x86_registers::bx] + offset;
+        const std::uint64_t at = general[x86_registers::bx] + offset - x86::departure_frame::middle;
         return segments.code_64() ? at : static_cast<std::uint32_t>(at);
     }
     phys_addr translate(std::uint64_t linear, x86_mmu::intent wanted)

@@ -37,7 +37,7 @@ struct x86_pieces {
         using enum x86::piece;
         if (is_native(p))
             return {p, is_64};
-        return {p == copy_32 ? copy : p, p == switch_long || p == leave_long || p == guard_64};
+        return {p == copy_32 ? copy : p, p == enter_long || p == switch_long || p == leave_long || p == guard_64};
     }
 
     /// Its bytes; 0 for what the machine has not.
@@ -50,10 +50,10 @@ struct x86_pieces {
         case copy: return 64;
         case copy_32: return 0;
         case down: return (c.is_64 ? 5 : 3) * instruction_size;
-        case hub:
+        case hub: return 17 * instruction_size;
         case leave_flat: return 16 * instruction_size;
-        case up: return 14 * instruction_size;
-        case enter_long:
+        case up: return 9 * instruction_size;
+        case enter_long: return 2 * instruction_size;
         case switch_long: return 6 * instruction_size;
         case leave_long: return 23 * instruction_size;
         case guard_32: return 200;
@@ -79,7 +79,7 @@ struct x86_pieces {
         using enum x86::piece;
         return std::array{of(depart, false), of(depart, true), of(arrive, false), of(arrive, true), of(copy, false),
             of(copy, true), of(down, false), of(down, true), of(hub, false), of(leave_flat, false), of(up, false),
-            of(enter_long, false), of(switch_long, true), of(leave_long, true)};
+            of(enter_long, true), of(switch_long, true), of(leave_long, true)};
     }
 
     /// What a kernel of 32-bit or of 64-bit code brings.

@@ -34,7 +34,7 @@ struct reset_register {
 };
 
 struct departure_frame {
-    std::uint64_t self;        ///< of this frame
+    std::uint64_t self;        ///< of this frame's middle
     std::uint64_t table_root;  ///< CR3 of the copy
     std::uint64_t cr4;         ///< of the copy: nothing in it that old mappings or old protections could answer to
     std::uint64_t stack_alias; ///< one past the safe stack, the running kernel's address
@@ -53,30 +53,35 @@ struct departure_frame {
     /// the running kernel's mode.
     std::uint64_t hub;
     std::uint64_t after_hub; ///< the copy loop when it is unpaged, or the way out
-    std::uint64_t hub_code_selector;
     pseudo_descriptor hub_gdt;
     pseudo_descriptor hub_idt;
     std::uint64_t efer_kept; ///< mask for the low half of IA32_EFER on the hub; all ones: the register is left alone
+    std::uint64_t efer_set;  ///< bits that are set there then: long mode, if the way leads up into it
 
     /// The way up from the hub into a mode with paging.
     std::uint64_t up_cr4;
     std::uint64_t up_cr3;
-    std::uint64_t up_efer; ///< bits to set; 0: the register is left alone
     std::uint64_t up_cr0;
-    std::uint64_t after_up;
+    std::uint64_t after_up; ///< in the code segment that the image is entered in
 
     /// What the image's first instruction finds.
-    pseudo_descriptor entry_gdt; ///< where these are others than the copy's
-    pseudo_descriptor entry_idt;
     std::uint64_t entry;
     std::uint64_t entry_code_selector;
     std::uint64_t entry_data_selector;
     std::uint64_t ax, bx, si;
 
+    std::uint64_t hub_code_selector; ///< for code that comes there in a 64-bit kernel's segment
+    pseudo_descriptor entry_gdt;     ///< where the image finds others than the copy's
+    pseudo_descriptor entry_idt;
+
     std::uint64_t trail; ///< of the breadcrumb, for the exception guard; overlay_program::no_trail for none
     std::uint64_t reset_port;
     std::uint64_t reset_value;
     overlay_program program;
+
+    /// Code addresses the frame by a register that points here: a byte then reaches as far to either side as the fields
+    /// of most ways lie.
+    static constexpr std::size_t middle = 128;
 
     static constexpr std::size_t tables_offset = 1024;
     static constexpr std::size_t descriptor_capacity = 256;
@@ -94,7 +99,7 @@ struct table_page {
 /// What stands at the beginning of the code page, for the exception guard, which finds it from its own address.
 struct code_page_head {
     std::uint64_t self;       ///< of the code page
-    std::uint64_t frame;      ///< of the frame
+    std::uint64_t frame;      ///< of the frame's middle
     std::uint64_t table_root; ///< as in the frame, which cannot be seen before these tables are on
     std::uint64_t cr4;
 };
@@ -109,15 +114,16 @@ static_assert(offsetof(departure_frame, gdt) == 48 && offsetof(departure_frame, 
 static_assert(offsetof(departure_frame, after_arrive) == 80 && offsetof(departure_frame, after_copy) == 88);
 static_assert(offsetof(departure_frame, program_at) == 96 && offsetof(departure_frame, code_selector) == 104);
 static_assert(offsetof(departure_frame, data_selector) == 112 && offsetof(departure_frame, hub) == 120);
-static_assert(offsetof(departure_frame, after_hub) == 128 && offsetof(departure_frame, hub_code_selector) == 136);
-static_assert(offsetof(departure_frame, hub_gdt) == 144 && offsetof(departure_frame, hub_idt) == 160);
-static_assert(offsetof(departure_frame, efer_kept) == 176 && offsetof(departure_frame, up_cr4) == 184);
-static_assert(offsetof(departure_frame, up_cr3) == 192 && offsetof(departure_frame, up_efer) == 200);
-static_assert(offsetof(departure_frame, up_cr0) == 208 && offsetof(departure_frame, after_up) == 216);
-static_assert(offsetof(departure_frame, entry_gdt) == 224 && offsetof(departure_frame, entry_idt) == 240);
-static_assert(offsetof(departure_frame, entry) == 256 && offsetof(departure_frame, entry_code_selector) == 264);
-static_assert(offsetof(departure_frame, entry_data_selector) == 272 && offsetof(departure_frame, ax) == 280);
-static_assert(offsetof(departure_frame, bx) == 288 && offsetof(departure_frame, si) == 296);
+static_assert(offsetof(departure_frame, after_hub) == 128 && offsetof(departure_frame, hub_gdt) == 136);
+static_assert(offsetof(departure_frame, hub_idt) == 152 && offsetof(departure_frame, efer_kept) == 168);
+static_assert(offsetof(departure_frame, efer_set) == 176 && offsetof(departure_frame, up_cr4) == 184);
+static_assert(offsetof(departure_frame, up_cr3) == 192 && offsetof(departure_frame, up_cr0) == 200);
+static_assert(offsetof(departure_frame, after_up) == 208 && offsetof(departure_frame, entry) == 216);
+static_assert(
+    offsetof(departure_frame, entry_code_selector) == 224 && offsetof(departure_frame, entry_data_selector) == 232);
+static_assert(offsetof(departure_frame, ax) == 240 && offsetof(departure_frame, bx) == 248);
+static_assert(offsetof(departure_frame, si) == 256 && offsetof(departure_frame, hub_code_selector) == 264);
+static_assert(offsetof(departure_frame, entry_gdt) == 272 && offsetof(departure_frame, entry_idt) == 288);
 static_assert(offsetof(departure_frame, trail) == 304 && offsetof(departure_frame, reset_port) == 312);
 static_assert(offsetof(departure_frame, reset_value) == 320 && offsetof(departure_frame, program) % 8 == 0);
 

@@ -50,7 +50,7 @@ public:
     }
 
 private:
-    bool ends_long() const { return frame_.up_efer != 0 || (from_long && frame_.hub == 0); }
+    bool ends_long() const { return frame_.efer_set != 0 || (from_long && frame_.hub == 0); }
     bool up() const { return frame_.up_cr3 != 0; }
 
     std::unexpected<fault> broken(phys_addr at) const
@@ -75,15 +75,15 @@ private:
     {
         const departure_frame& f = frame_;
         const auto program_at = plan_.frame + byte_count::of(offsetof(departure_frame, program));
-        const bool places = f.self == plan_.frame.raw() && f.table_root == plan_.new_root.raw() &&
-            f.stack_top == plan_.stack.raw() + page_size.raw() && f.program_at == plan_.program.raw() &&
-            plan_.program == program_at && f.trail == f.program.trail;
+        const bool places = f.self == plan_.frame.raw() + departure_frame::middle &&
+            f.table_root == plan_.new_root.raw() && f.stack_top == plan_.stack.raw() + page_size.raw() &&
+            f.program_at == plan_.program.raw() && plan_.program == program_at && f.trail == f.program.trail;
         const bool code = in_code(f.arrive) && in_code(f.after_arrive) && in_code(f.after_copy) &&
             in_code_if(f.hub != 0, f.hub) && in_code_if(f.hub != 0, f.after_hub) && in_code_if(up(), f.after_up);
         const bool entered = plan_.entered_paged
             ? f.entry == plan_.entry.raw() && (!up() || f.up_cr3 == plan_.entry_root.raw())
             : f.hub != 0 && !up() && f.entry <= plan_.entry.raw();
-        if (!places || !code || !entered || !reached_by_32_bits() || !modes_agree())
+        if (!places || !code || !entered || !reached_by_32_bits() || !register_is_written() || !modes_agree())
             return broken(plan_.frame);
         return stack_is_alike();
     }
@@ -101,6 +101,13 @@ private:
             (ends_long() || low(f.entry)) && (f.trail == overlay_program::no_trail || low(f.trail));
     }
 
+    /// What the hub sets in IA32_EFER it sets where it writes the register, which a way that has none does not.
+    bool register_is_written() const
+    {
+        const departure_frame& f = frame_;
+        return f.efer_set == 0 || (up() && static_cast<std::uint32_t>(f.efer_kept) != ~std::uint32_t{0});
+    }
+
     /// CR4 of the copy, and the registers of the way up, stand for the modes that the tables are made for.
     bool modes_agree() const
     {
@@ -109,7 +116,7 @@ private:
         const bool copy =
             (frame_.cr4 & ~during) == 0 && mode_of(cr0::paging, frame_.cr4, asked) == mode_of_traits<paging>();
         const bool entry = (frame_.up_cr4 & ~during) == 0 && (frame_.up_cr0 & cr0::protection) != 0 &&
-            mode_of(frame_.up_cr0, frame_.up_cr4, frame_.up_efer) == mode_of_traits<entry_paging>();
+            mode_of(frame_.up_cr0, frame_.up_cr4, frame_.efer_set) == mode_of_traits<entry_paging>();
         return copy && (!up() || entry);
     }
 
@@ -134,7 +141,7 @@ private:
     result<void> head_agrees() const
     {
         const auto head = load<code_page_head>(memory_, plan_.code);
-        const bool agrees = head.self == plan_.code.raw() && head.frame == plan_.frame.raw() &&
+        const bool agrees = head.self == plan_.code.raw() && head.frame == frame_.self &&
             head.table_root == plan_.new_root.raw() && head.cr4 == frame_.cr4;
         if (!agrees)
             return broken(plan_.code);

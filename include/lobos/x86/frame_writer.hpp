@@ -68,7 +68,7 @@ public:
         }
         plan_.code_size = byte_count::of(used);
         const code_page_head head{.self = plan_.code.raw(),
-            .frame = plan_.frame.raw(),
+            .frame = plan_.frame.raw() + departure_frame::middle,
             .table_root = plan_.new_root.raw(),
             .cr4 = copy_cr4()};
         store(memory_, plan_.code, head);
@@ -213,7 +213,7 @@ private:
                                              : out;
 
         departure_frame f{};
-        f.self = plan_.frame.raw();
+        f.self = plan_.frame.raw() + departure_frame::middle;
         f.table_root = plan_.new_root.raw();
         f.cr4 = copy_cr4();
         f.stack_alias = aliases_.stack.raw() + page_size.raw();
@@ -233,12 +233,12 @@ private:
             f.hub_gdt = gdt_at(hub_page().raw());
             f.hub_idt = idt_at(hub_page().raw());
             constexpr std::uint64_t gone = efer::long_mode | efer::execute_disable;
-            f.efer_kept = (running_.efer & gone) == 0 ? 0xffff'ffff : ~gone & 0xffff'ffff;
+            f.efer_set = to_long ? efer::long_mode : 0;
+            f.efer_kept = (running_.efer & gone) == 0 && !to_long ? 0xffff'ffff : ~gone & 0xffff'ffff;
         }
         if (way_.up) {
             f.up_cr4 = cr4::machine_check | registers_of(entry_mode).cr4;
             f.up_cr3 = plan_.entry_root.raw();
-            f.up_efer = to_long ? efer::long_mode : 0;
             f.up_cr0 = cr0::protection | cr0::extension_type | cr0::write_protect | cr0::paging;
             f.after_up = to_long ? place(piece::enter_long) : out;
         }

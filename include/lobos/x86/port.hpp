@@ -22,8 +22,8 @@ concept processor = requires(P& p, virt_addr code, virt_addr frame) {
     { p.code() } -> std::same_as<overlay_code>;
     /// The point of no return: interrupts off for good.
     { p.interrupts_off() } noexcept;
-    /// Goes to `code` with `frame`, both addresses of the running kernel. Does not return; a simulated processor
-    /// leaves by an exception once the new kernel is entered.
+    /// Goes to `code` with `frame`, the middle of one, both addresses of the running kernel. Does not return; a
+    /// simulated processor leaves by an exception once the new kernel is entered.
     p.depart(code, frame);
 };
 
@@ -119,6 +119,12 @@ template <paging_traits Paging> struct port {
     static constexpr virt_addr departure(const aliases& where)
     {
         return where.code + byte_count::of(sizeof(code_page_head));
+    }
+
+    /// And what it is told: where the frame's middle is.
+    static constexpr virt_addr frame_argument(const aliases& where)
+    {
+        return where.frame + byte_count::of(departure_frame::middle);
     }
 
 private:

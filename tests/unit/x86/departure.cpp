@@ -12,6 +12,7 @@ using namespace lobos::x86;
 TEST_CASE("the frame is laid out as the assembly reads it", "[x86][departure]")
 {
     // arch/x86/lobos/machine/frame_offsets.hpp, by hand.
+    STATIC_REQUIRE(departure_frame::middle == 128);
     STATIC_REQUIRE(offsetof(departure_frame, self) == 0);
     STATIC_REQUIRE(offsetof(departure_frame, table_root) == 8);
     STATIC_REQUIRE(offsetof(departure_frame, cr4) == 16);
@@ -27,23 +28,23 @@ TEST_CASE("the frame is laid out as the assembly reads it", "[x86][departure]")
     STATIC_REQUIRE(offsetof(departure_frame, data_selector) == 112);
     STATIC_REQUIRE(offsetof(departure_frame, hub) == 120);
     STATIC_REQUIRE(offsetof(departure_frame, after_hub) == 128);
-    STATIC_REQUIRE(offsetof(departure_frame, hub_code_selector) == 136);
-    STATIC_REQUIRE(offsetof(departure_frame, hub_gdt) == 144);
-    STATIC_REQUIRE(offsetof(departure_frame, hub_idt) == 160);
-    STATIC_REQUIRE(offsetof(departure_frame, efer_kept) == 176);
+    STATIC_REQUIRE(offsetof(departure_frame, hub_gdt) == 136);
+    STATIC_REQUIRE(offsetof(departure_frame, hub_idt) == 152);
+    STATIC_REQUIRE(offsetof(departure_frame, efer_kept) == 168);
+    STATIC_REQUIRE(offsetof(departure_frame, efer_set) == 176);
     STATIC_REQUIRE(offsetof(departure_frame, up_cr4) == 184);
     STATIC_REQUIRE(offsetof(departure_frame, up_cr3) == 192);
-    STATIC_REQUIRE(offsetof(departure_frame, up_efer) == 200);
-    STATIC_REQUIRE(offsetof(departure_frame, up_cr0) == 208);
-    STATIC_REQUIRE(offsetof(departure_frame, after_up) == 216);
-    STATIC_REQUIRE(offsetof(departure_frame, entry_gdt) == 224);
-    STATIC_REQUIRE(offsetof(departure_frame, entry_idt) == 240);
-    STATIC_REQUIRE(offsetof(departure_frame, entry) == 256);
-    STATIC_REQUIRE(offsetof(departure_frame, entry_code_selector) == 264);
-    STATIC_REQUIRE(offsetof(departure_frame, entry_data_selector) == 272);
-    STATIC_REQUIRE(offsetof(departure_frame, ax) == 280);
-    STATIC_REQUIRE(offsetof(departure_frame, bx) == 288);
-    STATIC_REQUIRE(offsetof(departure_frame, si) == 296);
+    STATIC_REQUIRE(offsetof(departure_frame, up_cr0) == 200);
+    STATIC_REQUIRE(offsetof(departure_frame, after_up) == 208);
+    STATIC_REQUIRE(offsetof(departure_frame, entry) == 216);
+    STATIC_REQUIRE(offsetof(departure_frame, entry_code_selector) == 224);
+    STATIC_REQUIRE(offsetof(departure_frame, entry_data_selector) == 232);
+    STATIC_REQUIRE(offsetof(departure_frame, ax) == 240);
+    STATIC_REQUIRE(offsetof(departure_frame, bx) == 248);
+    STATIC_REQUIRE(offsetof(departure_frame, si) == 256);
+    STATIC_REQUIRE(offsetof(departure_frame, hub_code_selector) == 264);
+    STATIC_REQUIRE(offsetof(departure_frame, entry_gdt) == 272);
+    STATIC_REQUIRE(offsetof(departure_frame, entry_idt) == 288);
     STATIC_REQUIRE(offsetof(departure_frame, trail) == 304);
     STATIC_REQUIRE(offsetof(departure_frame, reset_port) == 312);
     STATIC_REQUIRE(offsetof(departure_frame, reset_value) == 320);

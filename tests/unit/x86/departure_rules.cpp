@@ -133,13 +133,13 @@ TEST_CASE("a frame that does not agree with the plan is refused", "[x86][departu
         every_bit_counts(long_from_32(), offset, broken_at(frame));
         every_bit_counts(running_64(), offset, broken_at(frame));
     }
-    every_bit_counts(running_32(), 256, broken_at(frame)); // entry
-    every_bit_counts(running_64(), 256, broken_at(frame));
-    every_bit_counts(pae_from_32(), 256, broken_at(frame));
-    every_bit_counts(long_from_64(), 256, broken_at(frame));
+    every_bit_counts(running_32(), 216, broken_at(frame)); // entry
+    every_bit_counts(running_64(), 216, broken_at(frame));
+    every_bit_counts(pae_from_32(), 216, broken_at(frame));
+    every_bit_counts(long_from_64(), 216, broken_at(frame));
     every_bit_counts(pae_from_32(), 192, broken_at(frame)); // up_cr3
     every_bit_counts(long_from_32(), 192, broken_at(frame));
-    CHECK(said(flat_from_32(), frame + 256, 8, 0x10'0021) == broken_at(frame));
+    CHECK(said(flat_from_32(), frame + 216, 8, 0x10'0021) == broken_at(frame));
 
     auto elsewhere = running_32();
     elsewhere.plan.program = elsewhere.plan.program + 8_bytes;
@@ -160,11 +160,19 @@ TEST_CASE("every address of code lies in the code", "[x86][departure_rules]")
     has_to_be_in_the_code(flat_from_64(), 128);
     has_to_be_in_the_code(flat_from_32(), 120); // hub
     has_to_be_in_the_code(flat_from_64(), 120);
-    has_to_be_in_the_code(pae_from_32(), 216); // after_up
-    has_to_be_in_the_code(long_from_32(), 216);
-    for (const std::uint64_t offset : {120u, 128u, 216u}) // nowhere where there is no hub
+    has_to_be_in_the_code(pae_from_32(), 208); // after_up
+    has_to_be_in_the_code(long_from_32(), 208);
+    for (const std::uint64_t offset : {120u, 128u, 208u}) // nowhere where there is no hub
         CHECK(said(running_32(), frame + offset, 8, 0x1'0040) == broken_at(frame));
-    CHECK(said(flat_from_32(), frame + 216, 8, 0x1'0040) == broken_at(frame));
+    CHECK(said(flat_from_32(), frame + 208, 8, 0x1'0040) == broken_at(frame));
+}
+
+TEST_CASE("long mode is asked for where the hub writes IA32_EFER, and on the way into it", "[x86][departure_rules]")
+{
+    CHECK(said(long_from_32(), frame + 168, 8, 0xffff'ffff) == broken_at(frame));
+    CHECK(said(long_from_32(), frame + 168, 8, 0xffff'fffe) == no_fault);
+    CHECK(said(flat_from_32(), frame + 176, 8, 0x100) == broken_at(frame));
+    CHECK(said(running_32(), frame + 176, 8, 0x100) == broken_at(frame));
 }
 
 TEST_CASE("an image that is entered unpaged is left for from the hub", "[x86][departure_rules]")
@@ -200,7 +208,7 @@ TEST_CASE("what 32 bits cannot say is refused and not cut", "[x86][departure_rul
 
     const auto code = [](auto d) {
         d.plan.code = phys_addr::at(four_gib + 0x1'0000);
-        for (const std::uint64_t offset : {40u, 80u, 88u, 120u, 128u, 216u})
+        for (const std::uint64_t offset : {40u, 80u, 88u, 120u, 128u, 208u})
             if (const std::uint64_t was = d.field(offset); was != 0)
                 d.poke(frame + offset, 8, four_gib + was);
         return fault_of(d.sound());
@@ -211,7 +219,7 @@ TEST_CASE("what 32 bits cannot say is refused and not cut", "[x86][departure_rul
 
     const auto entry = [](auto d) {
         d.plan.entry = virt_addr::at(four_gib + 0x20);
-        d.poke(frame + 256, 8, four_gib + 0x20);
+        d.poke(frame + 216, 8, four_gib + 0x20);
         return fault_of(d.sound());
     };
     CHECK(entry(running_32()) == broken_at(frame));
@@ -283,11 +291,11 @@ TEST_CASE("the registers of the way up stand for the image's mode of paging", "[
     }
     CHECK(said(pae_from_32(), frame + 184, 8, 0x20) == no_fault);
     CHECK(said(long_from_32(), frame + 184, 8, 0x1070) == broken_at(frame)); // five levels
-    CHECK(said(pae_from_32(), frame + 200, 8, 0x100) == broken_at(frame));   // long mode
-    CHECK(said(long_from_32(), frame + 200, 8, 0) == broken_at(frame));
-    CHECK(said(pae_from_32(), frame + 208, 8, 0x11) == broken_at(frame)); // no paging
-    CHECK(said(pae_from_32(), frame + 208, 8, 0x8001'0010) == broken_at(frame));
-    CHECK(said(pae_from_32(), frame + 208, 8, 0x8000'0011) == no_fault);
+    CHECK(said(pae_from_32(), frame + 176, 8, 0x100) == broken_at(frame));   // long mode
+    CHECK(said(long_from_32(), frame + 176, 8, 0) == broken_at(frame));
+    CHECK(said(pae_from_32(), frame + 200, 8, 0x11) == broken_at(frame)); // no paging
+    CHECK(said(pae_from_32(), frame + 200, 8, 0x8001'0010) == broken_at(frame));
+    CHECK(said(pae_from_32(), frame + 200, 8, 0x8000'0011) == no_fault);
 }
 
 TEST_CASE("the safe stack is at its alias in the running tables and in the new ones", "[x86][departure_rules]")
@@ -343,14 +351,14 @@ TEST_CASE("a descriptor table that does not lie in its page is refused", "[x86][
     CHECK(fault_of(identity.sound()) == not_mapped(frame));
 
     for (const std::uint64_t other : {0x1'3408ull, 0x1'33f8ull, 0x1'2400ull, 0ull, 0x1'0001'3400ull}) {
-        CHECK(said(flat_from_32(), frame + 146, 8, other) == bad_table(other));
-        CHECK(said(flat_from_64(), frame + 146, 8, other) == bad_table(other));
-        CHECK(said(flat_from_32(), frame + 162, 8, other) == bad_table(other));
+        CHECK(said(flat_from_32(), frame + 138, 8, other) == bad_table(other));
+        CHECK(said(flat_from_64(), frame + 138, 8, other) == bad_table(other));
+        CHECK(said(flat_from_32(), frame + 154, 8, other) == bad_table(other));
     }
-    CHECK(said(long_from_32(), frame + 226, 8, 0x1'3400) == bad_table(0x1'3400));
-    CHECK(said(long_from_32(), frame + 242, 8, 0x1'3c00) == bad_table(0x1'3c00));
-    CHECK(said(long_from_64(), frame + 226, 8, 0x1'4400) == bad_table(0x1'4400));
-    CHECK(said(long_from_64(), frame + 242, 8, 0x1'4c00) == bad_table(0x1'4c00));
+    CHECK(said(long_from_32(), frame + 274, 8, 0x1'3400) == bad_table(0x1'3400));
+    CHECK(said(long_from_32(), frame + 290, 8, 0x1'3c00) == bad_table(0x1'3c00));
+    CHECK(said(long_from_64(), frame + 274, 8, 0x1'4400) == bad_table(0x1'4400));
+    CHECK(said(long_from_64(), frame + 290, 8, 0x1'4c00) == bad_table(0x1'4c00));
 }
 
 TEST_CASE("limits are those of whole tables inside the page", "[x86][departure_rules]")
@@ -358,24 +366,24 @@ TEST_CASE("limits are those of whole tables inside the page", "[x86][departure_r
     for (const std::uint64_t limit : {0x46ull, 0x48ull, 0ull, 0x800ull, 0x807ull, 0xffffull}) {
         CAPTURE(limit);
         CHECK(said(running_32(), frame + 48, 2, limit) == bad_table(0xc073'0400));
-        CHECK(said(flat_from_32(), frame + 144, 2, limit) == bad_table(0x1'3400));
-        CHECK(said(long_from_32(), frame + 224, 2, limit) == bad_table(0x1'4400));
+        CHECK(said(flat_from_32(), frame + 136, 2, limit) == bad_table(0x1'3400));
+        CHECK(said(long_from_32(), frame + 272, 2, limit) == bad_table(0x1'4400));
     }
     CHECK(said(running_32(), frame + 48, 2, 0x7ff) == no_fault);
     for (const std::uint64_t limit : {0x1feull, 0xffull, 0x200ull}) {
         CAPTURE(limit);
         CHECK(said(running_32(), frame + 64, 2, limit) == bad_table(0xc073'0c00));
-        CHECK(said(flat_from_64(), frame + 160, 2, limit) == bad_table(0x1'3c00));
-        CHECK(said(long_from_64(), frame + 240, 2, limit) == bad_table(0x1'3c00));
+        CHECK(said(flat_from_64(), frame + 152, 2, limit) == bad_table(0x1'3c00));
+        CHECK(said(long_from_64(), frame + 288, 2, limit) == bad_table(0x1'3c00));
     }
     // A selector has to end within the limit.
     CHECK(said(flat_from_32(), frame + 48, 2, 0x2f) == bad_table(0x30));
     CHECK(said(flat_from_32(), frame + 48, 2, 0x37) == bad_table(0x38));
     CHECK(said(flat_from_32(), frame + 48, 2, 0x3f) == no_fault);
-    CHECK(said(flat_from_32(), frame + 144, 2, 0x2f) == bad_table(0x30));
-    CHECK(said(flat_from_32(), frame + 144, 2, 0x37) == bad_table(0x38));
+    CHECK(said(flat_from_32(), frame + 136, 2, 0x2f) == bad_table(0x30));
+    CHECK(said(flat_from_32(), frame + 136, 2, 0x37) == bad_table(0x38));
     CHECK(said(flat_from_64(), frame + 48, 2, 0x3f) == bad_table(0x40));
-    CHECK(said(long_from_64(), frame + 224, 2, 0x3f) == bad_table(0x40)); // of the gates
+    CHECK(said(long_from_64(), frame + 272, 2, 0x3f) == bad_table(0x40)); // of the gates
 }
 
 TEST_CASE("the first descriptor is null", "[x86][departure_rules]")
@@ -398,22 +406,22 @@ TEST_CASE("selectors have to name flat segments of the table", "[x86][departure_
     };
     try_all(running_32(), 104, 0x18); // of the copy
     try_all(running_32(), 112, 0x10);
-    try_all(running_32(), 264, 0x18); // of the entry
-    try_all(running_32(), 272, 0x10);
+    try_all(running_32(), 224, 0x18); // of the entry
+    try_all(running_32(), 232, 0x10);
     try_all(flat_from_32(), 104, 0x38);
     try_all(flat_from_32(), 112, 0x30);
-    try_all(flat_from_32(), 136, 0x38); // of the hub
-    try_all(flat_from_32(), 264, 0x40);
-    try_all(flat_from_32(), 272, 0x10);
+    try_all(flat_from_32(), 264, 0x38); // of the hub
+    try_all(flat_from_32(), 224, 0x40);
+    try_all(flat_from_32(), 232, 0x10);
     try_all(flat_from_64(), 104, 0x30);
     try_all(flat_from_64(), 112, 0x40);
-    try_all(flat_from_64(), 136, 0x40);
     try_all(flat_from_64(), 264, 0x40);
-    try_all(long_from_32(), 264, 0x30);
-    try_all(long_from_32(), 272, 0x10);
+    try_all(flat_from_64(), 224, 0x40);
+    try_all(long_from_32(), 224, 0x30);
+    try_all(long_from_32(), 232, 0x10);
     try_all(long_from_64(), 104, 0x30);
-    try_all(long_from_64(), 264, 0x30);
-    try_all(long_from_64(), 272, 0x40);
+    try_all(long_from_64(), 224, 0x30);
+    try_all(long_from_64(), 232, 0x40);
 }
 
 TEST_CASE("of a flat segment every bit but the accessed one counts", "[x86][departure_rules]")
@@ -562,10 +570,10 @@ TEST_CASE("an entry below the plan's is an offset in a segment as real mode has 
     good.plan.entry = 0x9'0200_va;
     REQUIRE(good.write());
     REQUIRE(fault_of(good.sound()) == no_fault);
-    CHECK(said(good, frame + 256, 8, 0x201) == bad_table(0x20)); // another base than the segment's
-    CHECK(said(good, frame + 264, 8, 0x10) == bad_table(0x10));
-    CHECK(said(good, frame + 272, 8, 0x28) == bad_table(0x28)); // the stub loads it itself
-    CHECK(said(good, frame + 256, 8, 0x9'0200) == bad_table(0x20));
+    CHECK(said(good, frame + 216, 8, 0x201) == bad_table(0x20)); // another base than the segment's
+    CHECK(said(good, frame + 224, 8, 0x10) == bad_table(0x10));
+    CHECK(said(good, frame + 232, 8, 0x28) == bad_table(0x28)); // the stub loads it itself
+    CHECK(said(good, frame + 216, 8, 0x9'0200) == bad_table(0x20));
     for (const std::uint64_t selector : {0x20u, 0x28u})
         for (unsigned bit = 0; bit < 64; ++bit) {
             auto d = good;

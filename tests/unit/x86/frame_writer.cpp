@@ -35,8 +35,8 @@ template <class D> void write_over_ones(D& d)
 /// The frame up to its tables: what is told here and the program's words, and zeros everywhere else.
 template <class D> void check_frame(D& d, std::vector<field> expected)
 {
-    const std::vector<field> always{{0, 8, frame}, {8, 8, 0x2'1000}, {32, 8, 0x1'2000}, {96, 8, 0x1'2148},
-        {280, 8, 0x2bad'b002}, {288, 8, 0x1111'2222}, {296, 8, 0x3333'4444}, {304, 8, ~std::uint64_t{0}},
+    const std::vector<field> always{{0, 8, frame + 128}, {8, 8, 0x2'1000}, {32, 8, 0x1'2000}, {96, 8, 0x1'2148},
+        {240, 8, 0x2bad'b002}, {248, 8, 0x1111'2222}, {256, 8, 0x3333'4444}, {304, 8, ~std::uint64_t{0}},
         {312, 8, 0xcf9}, {320, 8, 6}, {328, 8, 0x1'5000}, {336, 8, ~std::uint64_t{0}}, {344, 8, 1}, {352, 8, 0x1'6000},
         {360, 8, 0x1'6fff}};
     expected.insert(expected.end(), always.begin(), always.end());
@@ -79,7 +79,7 @@ template <class D> void check_gates(D& d, std::uint64_t page, bool is_64, std::u
 template <class D> void check_code(D& d, const std::map<piece, std::uint64_t>& places, std::uint64_t cr4)
 {
     CHECK(d.at(0x1'0000) == 0x1'0000);
-    CHECK(d.at(0x1'0008) == frame);
+    CHECK(d.at(0x1'0008) == frame + 128);
     CHECK(d.at(0x1'0010) == 0x2'1000);
     CHECK(d.at(0x1'0018) == cr4);
     std::uint64_t end = 0x1'0020;
@@ -112,7 +112,7 @@ const std::vector<field> copy_32_fields{
 const std::vector<field> copy_64_fields{{16, 8, 0x20}, {24, 8, high + 0xc075'1000}, {48, 2, 0x47},
     {50, 8, high + 0xc073'0400}, {64, 2, 0x1ff}, {66, 8, high + 0xc073'0c00}};
 const std::vector<field> hub_fields{
-    {136, 8, 0x30}, {144, 2, 0x47}, {146, 8, 0x1'3400}, {160, 2, 0x1ff}, {162, 8, 0x1'3c00}};
+    {264, 8, 0x30}, {136, 2, 0x47}, {138, 8, 0x1'3400}, {152, 2, 0x1ff}, {154, 8, 0x1'3c00}};
 
 std::vector<field> joined(std::initializer_list<std::vector<field>> parts)
 {
@@ -133,7 +133,7 @@ TEST_CASE("a 32-bit kernel to an image as it runs: no hub and the running select
     check_frame(d,
         joined({copy_32_fields,
             {{40, 8, at.at(arrive)}, {80, 8, at.at(copy)}, {88, 8, at.at(leave_flat)}, {104, 8, 0x10}, {112, 8, 0x18},
-                {256, 8, 0x10'0020}, {264, 8, 0x10}, {272, 8, 0x18}}}));
+                {216, 8, 0x10'0020}, {224, 8, 0x10}, {232, 8, 0x18}}}));
     check_descriptors(d, frame, clone_32);
     check_gates(d, frame, false, 0x10, 0xc071'0000 + at.at(guard_32) - 0x1'0000);
     CHECK(d.at(first_page) == ~std::uint64_t{0}); // no other page is touched
@@ -149,8 +149,8 @@ TEST_CASE("the running selectors are handed on as they are", "[x86][frame_writer
     write_over_ones(d);
     CHECK(d.field(104) == 0x30);
     CHECK(d.field(112) == 0x38);
-    CHECK(d.field(264) == 0x30);
-    CHECK(d.field(272) == 0x38);
+    CHECK(d.field(224) == 0x30);
+    CHECK(d.field(232) == 0x38);
     CHECK(d.field(3072 + 2, 2) == 0x30);
 }
 
@@ -163,8 +163,8 @@ TEST_CASE("a 32-bit kernel to flat code after a paged copy", "[x86][frame_writer
     check_frame(d,
         joined({copy_32_fields, hub_fields,
             {{40, 8, at.at(arrive)}, {80, 8, at.at(copy)}, {88, 8, at.at(down)}, {104, 8, 0x30}, {112, 8, 0x38},
-                {120, 8, at.at(hub)}, {128, 8, at.at(leave_flat)}, {176, 8, 0xffff'ffff}, {256, 8, 0x10'0020},
-                {264, 8, 0x10}, {272, 8, 0x18}}}));
+                {120, 8, at.at(hub)}, {128, 8, at.at(leave_flat)}, {168, 8, 0xffff'ffff}, {216, 8, 0x10'0020},
+                {224, 8, 0x10}, {232, 8, 0x18}}}));
     check_descriptors(d, frame, clone_32);
     check_gates(d, frame, false, 0x10, 0xc071'0000 + at.at(guard_32) - 0x1'0000);
     for (std::uint64_t i = 0; i < 1024; i += 8)
@@ -184,8 +184,8 @@ TEST_CASE("a 32-bit kernel to flat code with the copy on the hub", "[x86][frame_
     check_frame(d,
         joined({copy_32_fields, hub_fields,
             {{40, 8, at.at(arrive)}, {80, 8, at.at(down)}, {88, 8, at.at(leave_flat)}, {104, 8, 0x30}, {112, 8, 0x38},
-                {120, 8, at.at(hub)}, {128, 8, at.at(copy_32)}, {176, 8, 0xffff'ffff}, {256, 8, 0x10'0020},
-                {264, 8, 0x10}, {272, 8, 0x18}}}));
+                {120, 8, at.at(hub)}, {128, 8, at.at(copy_32)}, {168, 8, 0xffff'ffff}, {216, 8, 0x10'0020},
+                {224, 8, 0x10}, {232, 8, 0x18}}}));
     CHECK(fault_of(d.sound()) == no_fault);
 }
 
@@ -198,9 +198,9 @@ TEST_CASE("a 32-bit kernel to PAE: up on the image's own tables", "[x86][frame_w
     check_frame(d,
         joined({copy_32_fields, hub_fields,
             {{40, 8, at.at(arrive)}, {80, 8, at.at(copy)}, {88, 8, at.at(down)}, {104, 8, 0x30}, {112, 8, 0x38},
-                {120, 8, at.at(hub)}, {128, 8, at.at(up)}, {176, 8, 0xffff'ffff}, {184, 8, 0x70}, {192, 8, 0x2'2000},
-                {208, 8, 0x8001'0011}, {216, 8, at.at(leave_flat)}, {256, 8, 0x10'0020}, {264, 8, 0x10},
-                {272, 8, 0x18}}}));
+                {120, 8, at.at(hub)}, {128, 8, at.at(up)}, {168, 8, 0xffff'ffff}, {184, 8, 0x70}, {192, 8, 0x2'2000},
+                {200, 8, 0x8001'0011}, {208, 8, at.at(leave_flat)}, {216, 8, 0x10'0020}, {224, 8, 0x10},
+                {232, 8, 0x18}}}));
     check_descriptors(d, first_page, hub_table);
     check_gates(d, first_page, false, 0x30, at.at(guard_32));
     CHECK(fault_of(d.sound()) == no_fault);
@@ -215,9 +215,10 @@ TEST_CASE("a 32-bit kernel to 64-bit code: a page of tables for each mode", "[x8
     check_frame(d,
         joined({copy_32_fields, hub_fields,
             {{40, 8, at.at(arrive)}, {80, 8, at.at(copy)}, {88, 8, at.at(down)}, {104, 8, 0x30}, {112, 8, 0x38},
-                {120, 8, at.at(hub)}, {128, 8, at.at(up)}, {176, 8, 0xffff'ffff}, {184, 8, 0x70}, {192, 8, 0x2'2000},
-                {200, 8, 0x100}, {208, 8, 0x8001'0011}, {216, 8, at.at(enter_long)}, {224, 2, 0x47}, {226, 8, 0x1'4400},
-                {240, 2, 0x1ff}, {242, 8, 0x1'4c00}, {256, 8, 0x10'0020}, {264, 8, 0x10}, {272, 8, 0x18}}}));
+                {120, 8, at.at(hub)}, {128, 8, at.at(up)}, {168, 8, 0xffff'f6ff}, {176, 8, 0x100}, {184, 8, 0x70},
+                {192, 8, 0x2'2000}, {200, 8, 0x8001'0011}, {208, 8, at.at(enter_long)}, {272, 2, 0x47},
+                {274, 8, 0x1'4400}, {288, 2, 0x1ff}, {290, 8, 0x1'4c00}, {216, 8, 0x10'0020}, {224, 8, 0x10},
+                {232, 8, 0x18}}}));
     check_descriptors(d, first_page, hub_table);
     check_gates(d, first_page, false, 0x30, at.at(guard_32));
     check_descriptors(d, second_page, long_table);
@@ -234,7 +235,7 @@ TEST_CASE("a 64-bit kernel to an image as it runs", "[x86][frame_writer]")
     check_frame(d,
         joined({copy_64_fields,
             {{40, 8, at.at(arrive)}, {80, 8, at.at(copy)}, {88, 8, at.at(leave_long)}, {104, 8, 0x10}, {112, 8, 0x18},
-                {256, 8, 0x10'0020}, {264, 8, 0x10}, {272, 8, 0x18}}}));
+                {216, 8, 0x10'0020}, {224, 8, 0x10}, {232, 8, 0x18}}}));
     check_descriptors(d, frame, clone_64);
     check_gates(d, frame, true, 0x10, high + 0xc071'0000 + at.at(guard_64) - 0x1'0000);
     CHECK(d.at(first_page) == ~std::uint64_t{0});
@@ -250,8 +251,8 @@ TEST_CASE("a 64-bit kernel to 64-bit code on the same tables: only descriptors c
     check_frame(d,
         joined({copy_64_fields,
             {{40, 8, at.at(arrive)}, {80, 8, at.at(copy)}, {88, 8, at.at(switch_long)}, {104, 8, 0x40}, {112, 8, 0x38},
-                {224, 2, 0x47}, {226, 8, 0x1'3400}, {240, 2, 0x1ff}, {242, 8, 0x1'3c00}, {256, 8, 0x10'0020},
-                {264, 8, 0x10}, {272, 8, 0x18}}}));
+                {272, 2, 0x47}, {274, 8, 0x1'3400}, {288, 2, 0x1ff}, {290, 8, 0x1'3c00}, {216, 8, 0x10'0020},
+                {224, 8, 0x10}, {232, 8, 0x18}}}));
     check_descriptors(d, first_page, long_table);
     check_gates(d, first_page, true, 0x40, at.at(guard_64));
     CHECK(d.at(second_page) == ~std::uint64_t{0});
@@ -267,8 +268,8 @@ TEST_CASE("a 64-bit kernel to flat code: down through compatibility mode", "[x86
     check_frame(d,
         joined({copy_64_fields, hub_fields,
             {{40, 8, at.at(arrive)}, {80, 8, at.at(copy)}, {88, 8, at.at(down)}, {104, 8, 0x40}, {112, 8, 0x38},
-                {120, 8, at.at(hub)}, {128, 8, at.at(leave_flat)}, {176, 8, 0xffff'f6ff}, {256, 8, 0x10'0020},
-                {264, 8, 0x10}, {272, 8, 0x18}}}));
+                {120, 8, at.at(hub)}, {128, 8, at.at(leave_flat)}, {168, 8, 0xffff'f6ff}, {216, 8, 0x10'0020},
+                {224, 8, 0x10}, {232, 8, 0x18}}}));
     check_descriptors(d, frame, clone_64);
     check_gates(d, frame, true, 0x10, high + 0xc071'0000 + at.at(guard_64) - 0x1'0000);
     check_descriptors(d, first_page, hub_table);
@@ -282,9 +283,9 @@ TEST_CASE("a 64-bit kernel to a real-mode image: its segments have the image's b
     d.values.real_base = 0x9'0000;
     d.plan.entry = 0x9'0200_va;
     write_over_ones(d);
-    CHECK(d.field(256) == 0x200);
-    CHECK(d.field(264) == 0x20);
-    CHECK(d.field(272) == 0x18);
+    CHECK(d.field(216) == 0x200);
+    CHECK(d.field(224) == 0x20);
+    CHECK(d.field(232) == 0x18);
     auto expected = hub_table;
     expected[4] = 0x0000'9b09'0000'ffff;
     expected[5] = 0x0000'9309'0000'ffff;
@@ -297,8 +298,8 @@ TEST_CASE("the way up has the registers of the image's mode of paging", "[x86][f
     const auto cr4 = [](entry_state state, paging_mode mode) {
         departing<paging_4m> d{state, copy_regime::paged, mode};
         REQUIRE(d.write());
-        CHECK(d.field(208) == 0x8001'0011);
-        CHECK(d.field(200) == (state == entry_state::long_64 ? 0x100u : 0));
+        CHECK(d.field(200) == 0x8001'0011);
+        CHECK(d.field(176) == (state == entry_state::long_64 ? 0x100u : 0));
         return d.field(184);
     };
     CHECK(cr4(entry_state::paged_32, paging_mode::bits_32) == 0x40);
@@ -320,18 +321,24 @@ TEST_CASE("of CR4 the copy keeps the mode of paging and machine checks", "[x86][
     CHECK(d.field(16) == 0x20);
 }
 
-TEST_CASE("IA32_EFER is written on the hub only where it holds what has to go", "[x86][frame_writer]")
+TEST_CASE("IA32_EFER is written on the hub only where it holds what has to go, or lacks what has to come",
+    "[x86][frame_writer]")
 {
     const auto kept = [](std::uint64_t efer) {
         departing<paging_pae> d{entry_state::flat_32};
         d.running.efer = efer;
         REQUIRE(d.write());
-        return d.field(176);
+        return d.field(168);
     };
     CHECK(kept(0) == 0xffff'ffff);
     CHECK(kept(0x1) == 0xffff'ffff);
     CHECK(kept(0x800) == 0xffff'f6ff); // NXE
     CHECK(kept(0x500) == 0xffff'f6ff); // LME
+    departing<paging_pae, paging_4level> up{entry_state::long_64, copy_regime::paged, paging_mode::four_level};
+    up.running.efer = 0;
+    REQUIRE(up.write());
+    CHECK(up.field(168) == 0xffff'f6ff);
+    CHECK(up.field(176) == 0x100);
 }
 
 TEST_CASE("the overlay's own selectors stand behind all others", "[x86][frame_writer]")
@@ -343,8 +350,8 @@ TEST_CASE("the overlay's own selectors stand behind all others", "[x86][frame_wr
         d.running.descriptors = {0xc000'2ff4_va, 4 * 8 - 1};
         write_over_ones(d);
         CHECK(d.field(48, 2) == 0x47);
-        CHECK(d.field(144, 2) == 0x47);
-        CHECK(d.field(136) == 0x30);
+        CHECK(d.field(136, 2) == 0x47);
+        CHECK(d.field(264) == 0x30);
         check_descriptors(
             d, frame, {0, 0x00cf'fb00'0000'ffff, flat_code, flat_data, 0, 0, flat_code, flat_data, long_code});
     }
@@ -353,10 +360,10 @@ TEST_CASE("the overlay's own selectors stand behind all others", "[x86][frame_wr
         d.running.descriptors = {0xc000'4000_va, 20 * 8 - 1};
         write_over_ones(d);
         CHECK(d.field(48, 2) == 23 * 8 - 1);
-        CHECK(d.field(144, 2) == 23 * 8 - 1);
+        CHECK(d.field(136, 2) == 23 * 8 - 1);
         CHECK(d.field(104) == 160);
         CHECK(d.field(112) == 168);
-        CHECK(d.field(136) == 160);
+        CHECK(d.field(264) == 160);
         for (const std::uint64_t page : {frame, first_page}) {
             CHECK(d.at(page + 1024 + 160) == flat_code);
             CHECK(d.at(page + 1024 + 168) == flat_data);

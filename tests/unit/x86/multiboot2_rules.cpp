@@ -73,17 +73,17 @@ TEST_CASE("registers of a multiboot 2 image that are wrong")
 {
     told t;
     t.found.ax ^= 1;
-    CHECK(t.asked() == broken(told::frame + 280));
+    CHECK(t.asked() == broken(told::frame + 240));
     t.found.ax = 0x1'36d7'6289;
-    CHECK(t.asked() == broken(told::frame + 280));
+    CHECK(t.asked() == broken(told::frame + 240));
     t.found.ax = 0x36d7'6289;
     t.found.bx += 4;
-    CHECK(t.asked() == broken(told::frame + 288));
+    CHECK(t.asked() == broken(told::frame + 248));
     t.found.bx = 0x1'2000;
     CHECK(t.asked() == outside(0x1'2000));
     t.found.bx = told::page;
     t.found.real_base = 0x10;
-    CHECK(t.asked() == broken(told::frame + 256));
+    CHECK(t.asked() == broken(told::frame + 216));
 }
 
 TEST_CASE("an entry of multiboot 2 that the file does not name")

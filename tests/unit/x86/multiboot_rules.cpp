@@ -49,12 +49,12 @@ TEST_CASE("registers of a multiboot 1 image that are wrong")
 {
     told t;
     t.found.ax ^= 1;
-    CHECK(t.asked() == broken(told::frame + 280));
+    CHECK(t.asked() == broken(told::frame + 240));
     t.found.ax ^= 1 ^ (std::uint64_t{1} << 40);
-    CHECK(t.asked() == broken(told::frame + 280));
+    CHECK(t.asked() == broken(told::frame + 240));
     t.found.ax = 0x2bad'b002;
     t.found.bx += 2;
-    CHECK(t.asked() == broken(told::frame + 288));
+    CHECK(t.asked() == broken(told::frame + 248));
     t.found.bx = 0x1'2000;
     CHECK(t.asked() == outside(0x1'2000));
     t.found.bx = told::page + 0x1000 - 112;
@@ -63,7 +63,7 @@ TEST_CASE("registers of a multiboot 1 image that are wrong")
     CHECK(t.asked() == outside(0x1'0001'3000));
     t.found.bx = told::page;
     t.found.real_base = 0x10;
-    CHECK(t.asked() == broken(told::frame + 256));
+    CHECK(t.asked() == broken(told::frame + 216));
 }
 
 TEST_CASE("an entry of multiboot 1 that the file does not name")

@@ -166,7 +166,7 @@ TEST_CASE("what a paged kernel is told holds, in its own mode and in another", "
     CHECK(t.asked(*contract) == no_fault);
     CHECK(t.with(*contract, told_exec::page + 20, 4, 1) == broken(told_exec::page + 20)); // the rest: multiboot_rules
     t.found.ax = 0x36d7'6289;
-    CHECK(t.asked(*contract) == broken(told_exec::frame + 280));
+    CHECK(t.asked(*contract) == broken(told_exec::frame + 240));
     t.found.ax = 0x2bad'b002;
     t.plan.entry = 0xc010'0011_va;
     CHECK(t.asked(*contract) == broken(0xc010'0011));

@@ -41,14 +41,14 @@ TEST_CASE("registers of a PVH image that are wrong")
     t.found.ax = 7; // means nothing
     CHECK(t.asked() == no_fault);
     t.found.bx += 4;
-    CHECK(t.asked() == broken(told::frame + 288));
+    CHECK(t.asked() == broken(told::frame + 248));
     t.found.bx = 0x1'2000;
     CHECK(t.asked() == outside(0x1'2000));
     t.found.bx = told::page + 0x1000 - 48;
     CHECK(t.asked() == outside(told::page + 0x1000 - 48));
     t.found.bx = told::page;
     t.found.real_base = 0x10;
-    CHECK(t.asked() == broken(told::frame + 256));
+    CHECK(t.asked() == broken(told::frame + 216));
 }
 
 TEST_CASE("an entry of PVH that no note names")

@@ -7,9 +7,9 @@
 
 #include <lobos/machine/frame_offsets.hpp>
 
-// Called as depart(frame), both at the running kernel's addresses, interrupts off. Breakpoints, protections and
-// features that the copy would trip over go first; global translations go with CR4.PGE, which a load of CR3 alone
-// would keep [intel/vol3 §4.10.4.1].
+// Called as depart(middle of the frame), both at the running kernel's addresses, interrupts off. Breakpoints,
+// protections and features that the copy would trip over go first; global translations go with CR4.PGE, which a load of
+// CR3 alone would keep [intel/vol3 §4.10.4.1].
 LOBOS_X86_PIECE("depart", ".code32",
     "endbr32\n\t"
     "cld\n\t"
@@ -27,7 +27,7 @@ LOBOS_X86_PIECE("depart", ".code32",
 
 // At the identity address of the code. The copy loop, if that is next, finds its argument and where to return to.
 LOBOS_X86_PIECE("arrive", ".code32",
-    "movl (%ebx), %ebx\n\t" // self
+    "movl lobos_self(%ebx), %ebx\n\t"
     "movl lobos_stack_top(%ebx), %esp\n\t"
     "movl lobos_data_selector(%ebx), %eax\n\t"
     "movl %eax, %ds\n\t"

@@ -9,8 +9,8 @@
 #include <lobos/machine/copy_loop_32.hpp>
 #include <lobos/machine/frame_offsets.hpp>
 
-// Called as depart(frame), both at the running kernel's addresses, interrupts off. Shadow stacks and branch tracking
-// end with CR4.CET, before CR0.WP may; PCIDE has to be off before paging may be.
+// Called as depart(middle of the frame), both at the running kernel's addresses, interrupts off. Shadow stacks and
+// branch tracking end with CR4.CET, before CR0.WP may; PCIDE has to be off before paging may be.
 LOBOS_X86_PIECE("depart", ".code64",
     "endbr64\n\t"
     "cld\n\t"
@@ -28,7 +28,7 @@ LOBOS_X86_PIECE("depart", ".code64",
 
 // At the identity address of the code. The copy loop, if that is next, finds its argument and where to return to.
 LOBOS_X86_PIECE("arrive", ".code64",
-    "movq (%rbx), %rbx\n\t" // self
+    "movq lobos_self(%rbx), %rbx\n\t"
     "movq lobos_stack_top(%rbx), %rsp\n\t"
     "movl lobos_data_selector(%rbx), %eax\n\t"
     "movl %eax, %ds\n\t"

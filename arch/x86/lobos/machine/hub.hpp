@@ -18,6 +18,7 @@ LOBOS_X86_PIECE("hub", ".code32",
     "movl $lobos_efer, %ecx\n\t"
     "rdmsr\n\t"
     "andl %edi, %eax\n\t"
+    "orl lobos_efer_set(%ebx), %eax\n\t"
     "wrmsr\n"
     "1:\n\t"
     "xorl %eax, %eax\n\t"
@@ -47,33 +48,22 @@ LOBOS_X86_PIECE("leave_flat", ".code32",
     "xorl %edi, %edi\n\t"
     "lretl");
 
-// Into a mode with paging, on tables of the image's own, from a page that they map one to one.
+// Into a mode with paging, on tables of the image's own, from a page that they map one to one. Where that is 64-bit
+// mode, the hub has asked for it, CR0.PG grants it, and the far return leaves compatibility mode: the descriptors are
+// the image's by then [intel/vol3 §9.8.5].
 LOBOS_X86_PIECE("up", ".code32",
     "movl lobos_up_cr4(%ebx), %eax\n\t"
     "movl %eax, %cr4\n\t"
     "movl lobos_up_cr3(%ebx), %eax\n\t"
     "movl %eax, %cr3\n\t"
-    "movl lobos_up_efer(%ebx), %edi\n\t"
-    "testl %edi, %edi\n\t"
-    "jz 1f\n\t"
-    "movl $lobos_efer, %ecx\n\t"
-    "rdmsr\n\t"
-    "orl %edi, %eax\n\t"
-    "wrmsr\n"
-    "1:\n\t"
     "movl lobos_up_cr0(%ebx), %eax\n\t"
     "movl %eax, %cr0\n\t"
-    "jmp *lobos_after_up(%ebx)");
-
-// Paging came on in compatibility mode; its descriptors are the image's by then.
-LOBOS_X86_PIECE("enter_long", ".code32",
     "pushl lobos_entry_code_selector(%ebx)\n\t"
-    "call 1f\n"
-    "1:\n\t"
-    "addl $2f - 1b, (%esp)\n\t"
-    "lretl\n"
-    ".code64\n"
-    "2:\n\t" // what 32-bit code leaves in upper halves is not defined
+    "pushl lobos_after_up(%ebx)\n\t"
+    "lretl");
+
+// The first of 64-bit code: what 32-bit code leaves in upper halves is not defined [intel/vol1 §3.4.1.1].
+LOBOS_X86_PIECE("enter_long", ".code64",
     "movl %ebx, %ebx\n\t"
     "movl %esp, %esp"); // leave_long lies behind it
 

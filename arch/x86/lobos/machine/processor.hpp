@@ -90,9 +90,9 @@ public:
 
     [[noreturn]] void depart(virt_addr code, virt_addr frame) noexcept
     {
-        using function = void (*)(const x86::departure_frame*);
+        using function = void (*)(std::uintptr_t);
         const auto go = reinterpret_cast<function>(static_cast<std::uintptr_t>(code.raw()));
-        go(reinterpret_cast<const x86::departure_frame*>(static_cast<std::uintptr_t>(frame.raw())));
+        go(static_cast<std::uintptr_t>(frame.raw()));
         __builtin_unreachable();
     }
 
