@@ -8,6 +8,7 @@
 #include <new>
 #include <utility>
 
+#include <lobos/glue/exec_tables.hpp>
 #include <lobos/glue/staged_exec.hpp>
 #include <lobos/handoff/contract.hpp>
 #include <lobos/plan/skip_cutter.hpp>
@@ -131,6 +132,11 @@ private:
         return {};
     }
 
+    std::span<const phys_addr> parameter_pages() const
+    {
+        return std::span{parameters_}.first(contract_.parameter_pages());
+    }
+
     /// The order of the copy for the rest. The bounce page comes first: it is part of the steps.
     result<void> make_steps()
     {
@@ -188,9 +194,14 @@ private:
         out_.frame_ = port::frame_argument(aliases_);
         plan_.entered_paged = is_entered_paged<Contract>;
         plan_.virtual_layout = contract_.virtual_layout();
-        if (const auto made = make_tables(); !made)
+
+        exec_tables<port, Contract> tables{plan_, way_, parameter_pages(), options_.trail};
+        const auto frames = [&] { return take(safe_role::page_table); };
+        if (const auto made = tables.make_for_copy(
+                glue_.memory(), out_.facts_.table_root, aliases_, steps_, out_.pages_.regions(), frames);
+            !made)
             return made;
-        return make_entry_tables();
+        return tables.make_for_entry(glue_.memory(), frames);
     }
 
     /// Copies the steps, cut around what they may not change, into a chain of plan pages.
@@ -230,108 +241,11 @@ private:
         return {};
     }
 
-    /// Maps `r` one to one in tables of mode `T`, which must reach it.
-    template <class T, class Put> static result<void> put_identity(phys_range r, Put& put)
-    {
-        if (!T::physical_reach.contains(r))
-            return refuse(fault_code::bad_range, stage::mapping, r.first());
-        return put(identity_mapping<T>(r));
-    }
-
-    /// A clone of the running tables: the pages of the switch as they are, and what the overlay touches, one to one.
-    result<void> make_tables()
-    {
-        const virt_range kept[] = {virt_range::of(aliases_.code, page_size), virt_range::of(aliases_.frame, page_size),
-            virt_range::of(aliases_.stack, page_size)};
-        const auto wanted = [&](auto put) -> result<void> {
-            result<void> ok;
-            const auto identity = [&](phys_range r) {
-                if (ok)
-                    ok = put_identity<paging>(r, put);
-            };
-            if (plan_.regime == copy_regime::paged)
-                for (const overlay_step& s : steps_) {
-                    const byte_count size = byte_count::of(s.size);
-                    identity(phys_range::of(phys_addr::at(s.destination), size));
-                    if (!s.fills())
-                        identity(phys_range::of(phys_addr::at(s.source), size));
-                }
-            for (const safe_region& r : out_.pages_.regions())
-                if (overlay_touches(r.role))
-                    identity(r.range);
-            if (options_.trail)
-                identity(phys_range::of(*options_.trail, byte_count::of(sizeof(breadcrumb))));
-            if (ok)
-                ok = port::map_for_copy(way_, plan_, put);
-            if (ok && !port::has_entry_tables(way_))
-                ok = put_image<paging>(put);
-            return ok;
-        };
-        const auto tables = clone_page_tables<paging>(
-            glue_.memory(), out_.facts_.table_root, kept, wanted, [&] { return take(safe_role::page_table); });
-        if (!tables)
-            return std::unexpected{tables.error()};
-        tables->flush.done_by_loading_the_root(); // what the departure does
-        plan_.running_root = out_.facts_.table_root;
-        plan_.new_root = tables->root;
-        plan_.entry_root = tables->root;
-        plan_.table_pages = tables->tables;
-        return {};
-    }
-
-    /// Tables of the image's own, where it is entered in another mode of paging or from a copy without any.
-    result<void> make_entry_tables()
-    {
-        using entry = entry_paging<Contract, paging>;
-        if (!is_entered_paged<Contract> || !port::has_entry_tables(way_))
-            return {};
-        const auto wanted = [&](auto put) -> result<void> {
-            result<void> ok = port::template map_for_entry<entry>(way_, plan_, put);
-            if (ok && options_.trail)
-                ok = put_identity<entry>(phys_range::of(*options_.trail, byte_count::of(sizeof(breadcrumb))), put);
-            if (ok)
-                ok = put_image<entry>(put);
-            return ok;
-        };
-        const auto tables = clone_page_tables<entry>(
-            glue_.memory(), phys_addr{}, {}, wanted, [&] { return take(safe_role::page_table); });
-        if (!tables)
-            return std::unexpected{tables.error()};
-        tables->flush.done_by_loading_the_root();
-        plan_.entry_root = tables->root;
-        plan_.table_pages += tables->tables;
-        return {};
-    }
-
-    /// What an image finds in the tables of mode `T` that it is entered on.
-    template <class T, class Put> result<void> put_image(Put& put) const
-    {
-        result<void> ok;
-        for (const virtual_segment& v : contract_.virtual_layout())
-            if (ok)
-                ok = put_virtual<T>(v, put);
-        if (finds_parameters_mapped<Contract>)
-            for (const phys_addr page : std::span{parameters_}.first(contract_.parameter_pages()))
-                if (ok)
-                    ok = put_identity<T>(phys_range::of(page, page_size), put);
-        return ok;
-    }
-
-    /// Where a paged image expects itself, in whole pages of mode `T`.
-    template <class T, class Put> static result<void> put_virtual(const virtual_segment& v, Put& put)
-    {
-        const virt_range wide = widen(v.virtual_range, T::granule);
-        const byte_count into = v.virtual_range.first() - wide.first();
-        if (v.physical.raw() < into.raw() || !is_aligned(v.physical - into, T::granule))
-            return refuse(fault_code::misaligned, stage::mapping, v.virtual_range.first());
-        return put(mapping{wide, v.physical - into, access::read_write});
-    }
-
     /// Fills what was placed. The parameters come first: only they can be refused.
     result<void> write_all()
     {
         auto& memory = glue_.memory();
-        const auto pages = std::span<const phys_addr>{parameters_}.first(contract_.parameter_pages());
+        const std::span<const phys_addr> pages = parameter_pages();
         region_map handed_over{handed_storage_};
         if (const auto made = hand_over(handed_over); !made)
             return made;

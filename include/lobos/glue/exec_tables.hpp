@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: GPL-2.0-or-later OR BSD-2-Clause
+#pragma once
+
+/// \file
+/// The page tables of an exec: those in which the overlay copies, and those that the image is entered on where these
+/// are others. Table pages are the caller's, who also owns them when a table cannot be made.
+
+#include <optional>
+#include <span>
+
+#include <lobos/handoff/contract.hpp>
+#include <lobos/plan/plan.hpp>
+
+namespace lobos {
+
+/// Not for embedders: what prepare() makes tables with. `Port` is the machine that is left, `Contract` the image's.
+template <class Port, class Contract> class exec_tables {
+    using paging = Port::paging;
+
+public:
+    /// `plan` has everything placed but the tables, which are noted down in it; `parameters` are the image's pages.
+    exec_tables(exec_plan& plan, Port::route way, std::span<const phys_addr> parameters, std::optional<phys_addr> trail)
+        : plan_{plan},
+          way_{way},
+          parameters_{parameters},
+          trail_{trail}
+    {
+    }
+
+    /// A clone of the running tables: the pages of the switch as they are, and what the overlay touches, one to one.
+    /// `safe` are the regions that have been taken. `frames` and faults are as for clone_page_tables; and bad_range
+    /// (at: first byte of what the running kernel's mode does not reach).
+    template <physical_memory M, class Frames>
+    result<void> make_for_copy(M& memory, phys_addr running_root, const Port::aliases& aliases,
+        std::span<const overlay_step> steps, std::span<const safe_region> safe, Frames&& frames)
+    {
+        const virt_range kept[] = {virt_range::of(aliases.code, page_size), virt_range::of(aliases.frame, page_size),
+            virt_range::of(aliases.stack, page_size)};
+        const auto wanted = [&](auto put) -> result<void> {
+            result<void> ok;
+            const auto identity = [&](phys_range r) {
+                if (ok)
+                    ok = put_identity<paging>(r, put);
+            };
+            if (plan_.regime == copy_regime::paged)
+                for (const overlay_step& s : steps) {
+                    const byte_count size = byte_count::of(s.size);
+                    identity(phys_range::of(phys_addr::at(s.destination), size));
+                    if (!s.fills())
+                        identity(phys_range::of(phys_addr::at(s.source), size));
+                }
+            for (const safe_region& r : safe)
+                if (overlay_touches(r.role))
+                    identity(r.range);
+            if (trail_)
+                identity(phys_range::of(*trail_, byte_count::of(sizeof(breadcrumb))));
+            if (ok)
+                ok = Port::map_for_copy(way_, plan_, put);
+            if (ok && !Port::has_entry_tables(way_))
+                ok = put_image<paging>(put);
+            return ok;
+        };
+        const auto tables = clone_page_tables<paging>(memory, running_root, kept, wanted, frames);
+        if (!tables)
+            return std::unexpected{tables.error()};
+        tables->flush.done_by_loading_the_root(); // what the departure does
+        plan_.running_root = running_root;
+        plan_.new_root = tables->root;
+        plan_.entry_root = tables->root;
+        plan_.table_pages = tables->tables;
+        return {};
+    }
+
+    /// Tables of the image's own, where it is entered in another mode of paging or from a copy without any. `frames`
+    /// and faults as above, of the mode that the image is entered in.
+    template <physical_memory M, class Frames> result<void> make_for_entry(M& memory, Frames&& frames)
+    {
+        using entry = entry_paging<Contract, paging>;
+        if (!is_entered_paged<Contract> || !Port::has_entry_tables(way_))
+            return {};
+        const auto wanted = [&](auto put) -> result<void> {
+            result<void> ok = Port::template map_for_entry<entry>(way_, plan_, put);
+            if (ok && trail_)
+                ok = put_identity<entry>(phys_range::of(*trail_, byte_count::of(sizeof(breadcrumb))), put);
+            if (ok)
+                ok = put_image<entry>(put);
+            return ok;
+        };
+        const auto tables = clone_page_tables<entry>(memory, phys_addr{}, {}, wanted, frames);
+        if (!tables)
+            return std::unexpected{tables.error()};
+        tables->flush.done_by_loading_the_root();
+        plan_.entry_root = tables->root;
+        plan_.table_pages += tables->tables;
+        return {};
+    }
+
+private:
+    /// Maps `r` one to one in tables of mode `T`, which must reach it.
+    template <class T, class Put> static result<void> put_identity(phys_range r, Put& put)
+    {
+        if (!T::physical_reach.contains(r))
+            return refuse(fault_code::bad_range, stage::mapping, r.first());
+        return put(identity_mapping<T>(r));
+    }
+
+    /// What an image finds in the tables of mode `T` that it is entered on.
+    template <class T, class Put> result<void> put_image(Put& put) const
+    {
+        result<void> ok;
+        for (const virtual_segment& v : plan_.virtual_layout)
+            if (ok)
+                ok = put_virtual<T>(v, put);
+        if (finds_parameters_mapped<Contract>)
+            for (const phys_addr page : parameters_)
+                if (ok)
+                    ok = put_identity<T>(phys_range::of(page, page_size), put);
+        return ok;
+    }
+
+    /// Where a paged image expects itself, in whole pages of mode `T`.
+    template <class T, class Put> static result<void> put_virtual(const virtual_segment& v, Put& put)
+    {
+        const virt_range wide = widen(v.virtual_range, T::granule);
+        const byte_count into = v.virtual_range.first() - wide.first();
+        if (v.physical.raw() < into.raw() || !is_aligned(v.physical - into, T::granule))
+            return refuse(fault_code::misaligned, stage::mapping, v.virtual_range.first());
+        return put(mapping{wide, v.physical - into, access::read_write});
+    }
+
+    exec_plan& plan_;
+    Port::route way_;
+    std::span<const phys_addr> parameters_;
+    std::optional<phys_addr> trail_;
+};
+
+} // namespace lobos
