@@ -8,13 +8,13 @@
 
 #include <lobos/handoff/contract.hpp>
 #include <lobos/image/multiboot.hpp>
-#include <lobos/x86/kept_modules.hpp>
 #include <lobos/x86/multiboot_rules.hpp>
 #include <lobos/x86/port.hpp>
+#include <lobos/x86/told_entry.hpp>
 
 namespace lobos::x86 {
 
-class multiboot_entry {
+class multiboot_entry : public told_entry<flat_image> {
 public:
     static constexpr entry_state state = entry_state::flat_32;
     using paging = void;
@@ -25,17 +25,8 @@ public:
     static result<multiboot_entry> make(
         const flat_image& image, std::span<const multiboot_module> modules, std::string_view command_line)
     {
-        multiboot_entry contract{image, modules, command_line};
-        if (const auto kept = keep_modules(contract.image_.segments, modules, image.module_alignment); !kept)
-            return std::unexpected{kept.error()};
-        return contract;
+        return with_modules(multiboot_entry{image, modules, command_line}, image.module_alignment);
     }
-
-    std::span<const segment> segments() const { return image_.segments; }
-    virt_addr entry() const { return virt_addr::at(image_.entry.raw()); }
-    std::span<const virtual_segment> virtual_layout() const { return {}; }
-
-    std::size_t parameter_pages() const { return 1; }
 
     entry_registers registers(std::span<const phys_addr> pages) const
     {
@@ -46,34 +37,19 @@ public:
     template <physical_memory M>
     result<void> write_parameters(M& memory, const region_map& handed_over, std::span<const phys_addr> pages) const
     {
-        std::array<std::byte, page_size.raw()> page{};
-        const auto made = make_multiboot_info(handed_over, modules_, command_line_, pages[0], page);
-        if (!made)
-            return std::unexpected{made.error()};
-        memory.write(pages[0], page);
-        return {};
+        return write_page(memory, pages[0], [&](std::span<std::byte> page) {
+            return make_multiboot_info(handed_over, modules_, command_line_, pages[0], page);
+        });
     }
 
     /// Rule 11. Faults: those of multiboot_rules, and entry_contract_broken (at: the entry, if the file names another).
     template <class Context> result<void> is_met(const Context& context, const entry_registers& found) const
     {
-        const multiboot_rules rules{context, found};
-        if (const auto held = rules.names_entry(image_.segments); !held)
-            return held;
-        return rules.hold(image_.module_alignment);
+        return hold(multiboot_rules{context, found});
     }
 
 private:
-    multiboot_entry(const flat_image& image, std::span<const multiboot_module> modules, std::string_view command_line)
-        : image_{image},
-          modules_{modules},
-          command_line_{command_line}
-    {
-    }
-
-    flat_image image_;
-    std::span<const multiboot_module> modules_;
-    std::string_view command_line_;
+    using told_entry::told_entry;
 };
 
 } // namespace lobos::x86

@@ -10,10 +10,9 @@
 
 #include <lobos/handoff/contract.hpp>
 #include <lobos/image/flat.hpp>
-#include <lobos/plan/program.hpp>
-#include <lobos/x86/kept_modules.hpp>
 #include <lobos/x86/multiboot_rules.hpp>
 #include <lobos/x86/port.hpp>
+#include <lobos/x86/told_entry.hpp>
 
 namespace lobos::x86 {
 
@@ -27,7 +26,7 @@ template <class Paging> constexpr entry_state state_of_paging()
 }
 
 /// `Paging` is the traits class of the mode that the image is entered in, or `same_paging`.
-template <class Paging> class paged_entry_in {
+template <class Paging> class paged_entry_in : public told_entry<paged_image> {
 public:
     static constexpr entry_state state = state_of_paging<Paging>();
     using paging = Paging;
@@ -38,17 +37,8 @@ public:
     static result<paged_entry_in> make(
         const paged_image& image, std::span<const multiboot_module> modules, std::string_view command_line)
     {
-        paged_entry_in contract{image, modules, command_line};
-        if (const auto kept = keep_modules(contract.image_.segments, modules); !kept)
-            return std::unexpected{kept.error()};
-        return contract;
+        return with_modules(paged_entry_in{image, modules, command_line});
     }
-
-    std::span<const segment> segments() const { return image_.segments; }
-    virt_addr entry() const { return image_.entry; }
-    std::span<const virtual_segment> virtual_layout() const { return image_.mappings; }
-
-    std::size_t parameter_pages() const { return 1; }
 
     entry_registers registers(std::span<const phys_addr> pages) const
     {
@@ -59,12 +49,9 @@ public:
     template <physical_memory M>
     result<void> write_parameters(M& memory, const region_map& handed_over, std::span<const phys_addr> pages) const
     {
-        std::array<std::byte, page_size.raw()> page{};
-        const auto made = make_multiboot_info(handed_over, modules_, command_line_, pages[0], page);
-        if (!made)
-            return std::unexpected{made.error()};
-        memory.write(pages[0], page);
-        return {};
+        return write_page(memory, pages[0], [&](std::span<std::byte> page) {
+            return make_multiboot_info(handed_over, modules_, command_line_, pages[0], page);
+        });
     }
 
     /// Rule 11. That the entry is mapped and inside the image, rule 8 has proved.
@@ -79,16 +66,7 @@ public:
     }
 
 private:
-    paged_entry_in(const paged_image& image, std::span<const multiboot_module> modules, std::string_view command_line)
-        : image_{image},
-          modules_{modules},
-          command_line_{command_line}
-    {
-    }
-
-    paged_image image_;
-    std::span<const multiboot_module> modules_;
-    std::string_view command_line_;
+    using told_entry<paged_image>::told_entry;
 };
 
 /// In the running kernel's mode.
