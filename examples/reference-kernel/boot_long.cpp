@@ -6,12 +6,13 @@
 /// paging on, at the ELF file's entry [lobos/2000 §3.2.5]. Either way eax is the multiboot magic number and ebx the
 /// physical address of the information. 5-level paging is one table more at the top.
 
+#include "boot_pieces.hpp"
+
 #define LOBOS_TEXT_OF(x) LOBOS_TEXT_OF_(x)
 #define LOBOS_TEXT_OF_(x) #x
 
 asm(R"(
     .set kernel_base, 0xffffffff80000000
-    .set linear_pages, 384              # 2 MB pages: 768 MiB of physical memory at kernel_base
     .set five_levels, )" LOBOS_TEXT_OF(REFERENCE_FIVE_LEVELS) R"(
 
     .section .multiboot, "a"
@@ -28,15 +29,7 @@ header:
 
     .section .data
     .balign 4096
-boot_directory:
-    .set page, 0
-    .rept linear_pages
-    .quad (page << 21) | 0x183          # present, writable, 2 MB, global
-    .set page, page + 1
-    .endr
-    .fill 503 - linear_pages, 8, 0
-    .quad 0xfee0009b                    # the local APIC, uncached
-    .fill 8, 8, 0
+)" LOBOS_BOOT_DIRECTORY_2M R"(
 boot_pointers:
     .quad boot_directory - kernel_base + 0x3
     .fill 509, 8, 0
@@ -70,9 +63,7 @@ gdt_pointer_32:
     .long gdt - kernel_base
 
     .section .bss
-    .balign 16
-    .skip 65536
-boot_stack:
+)" LOBOS_BOOT_STACK R"(
 
     .text
     .code32
@@ -114,15 +105,6 @@ _start:
     pushq $0x08
     pushq $1f
     lretq
-1:  movl $0x10, %ecx
-    movl %ecx, %ds
-    movl %ecx, %es
-    movl %ecx, %fs
-    movl %ecx, %gs
-    movl %ecx, %ss
+)" LOBOS_BOOT_SEGMENTS R"(
     xorl %ebp, %ebp
-    call kernel_main
-2:  cli
-    hlt
-    jmp 2b
-)");
+)" LOBOS_BOOT_CALL);
