@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later OR BSD-2-Clause
 """Kernel-exec an image in Bochs, a stricter machine than QEMU's TCG: it checks descriptor limits and reserved bits.
 
-`BochsMachine` has the shape of boot.Machine and gives the same Result. GRUB on a CD is the multiboot loader. The serial
-line and Bochs's log are pipes; the log tells a power-off from a triple fault, a reset and a halt. Bochs draws its
-screen on a pseudo-terminal that nobody looks at.
+`BochsMachine` has the shape of machine.Machine and gives the same Result. GRUB on a CD is the multiboot loader. The
+serial line and Bochs's log are pipes; the log tells a power-off from a triple fault, a reset and a halt. Bochs draws
+its screen on a pseudo-terminal that nobody looks at.
 """
 
 import argparse
@@ -25,6 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import boot
+import machine
 
 PACKAGES = ("bochs", "bochs-term", "bochsbios", "vgabios", "grub-common", "grub-pc-bin", "xorriso")
 GRUB_MODULES = ("biosdisk", "iso9660", "multiboot", "boot", "halt")
@@ -68,14 +69,14 @@ def install() -> None:
     script = 'source "$1"; shift; need_packages "$@"'
     library = boot.ROOT / "scripts/lib/packages.sh"
     if subprocess.run(["bash", "-c", script, "bochs.py", library, *PACKAGES], check=False).returncode != 0:
-        raise boot.BootError("Bochs and GRUB cannot be installed")
+        raise machine.BootError("Bochs and GRUB cannot be installed")
 
 
 def loader_script(what: boot.Exec, kernel: Path) -> str:
     """What GRUB is to do. It joins the words by single blanks and takes quotes for its own, so neither may be lost."""
     words = what.command_line().split(" ")
     if any(not re.fullmatch(r"[^\s'\"\\]+", word) for word in words):
-        raise boot.BootError("GRUB does not pass on a command line with quotes, backslashes or more than one blank")
+        raise machine.BootError("GRUB does not pass on a command line with quotes, backslashes or more than one blank")
     lines = ["multiboot /kernel " + " ".join(f"'{word}'" for word in (KERNEL_NAME, *words))]
     lines += [f"module /m{number} '{file.name}'" for number, file in enumerate(what.files(kernel))]
     return "\n".join([*lines, "boot", "halt"]) + "\n"
@@ -84,7 +85,7 @@ def loader_script(what: boot.Exec, kernel: Path) -> str:
 def quietly(command: list[str]) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
-        raise boot.BootError(f"{command[0]}: {done.stderr.strip() or 'failed'}")
+        raise machine.BootError(f"{command[0]}: {done.stderr.strip() or 'failed'}")
 
 
 def make_cd(folder: Path, kernel: Path, what: boot.Exec) -> Path:
@@ -110,7 +111,7 @@ class Log:
 
     output: bytearray
     resets: int = 0
-    end: boot.End | None = None
+    end: machine.End | None = None
     panic: str = ""
     error: str = ""  # the last thing a processor refused
     _pending: bytes = b""
@@ -128,16 +129,16 @@ class Log:
         if match := PANIC.search(line):
             self.panic = match[1]
         if POWERED_OFF.search(line):
-            self.end = boot.End.POWERED_OFF
+            self.end = machine.End.POWERED_OFF
         elif TRIPLE_FAULT.search(line):
-            self.end = boot.End.RESET
+            self.end = machine.End.RESET
         elif RESET.search(line):
             self.resets += 1  # the first is the machine's start
-            self.end = boot.End.RESET if self.resets > 1 else None
+            self.end = machine.End.RESET if self.resets > 1 else None
         elif HALTED.search(line) and self._said_to_stop():
-            self.end = boot.End.STOPPED
+            self.end = machine.End.STOPPED
         elif self.panic:
-            self.end = boot.End.DIED
+            self.end = machine.End.DIED
 
     def _said_to_stop(self) -> bool:
         """The serial file is written as the machine goes, and read before the log."""
@@ -153,7 +154,7 @@ class BochsMachine:
     memory: int = 512  # MiB
     timeout: float = 600.0  # seconds
     expect: bytes | None = None
-    on_output: Callable[[bytes], None] = boot.discard
+    on_output: Callable[[bytes], None] = machine.discard
     cpu: str = CPU
     ips: int = IPS
     log_file: Path | None = None  # where Bochs's own log is to be kept
@@ -162,16 +163,16 @@ class BochsMachine:
     def execs(self) -> int:
         return self.what.chain + 1
 
-    def run(self) -> boot.Result:
+    def run(self) -> machine.Result:
         install()
         begin = time.monotonic()
-        transcript = boot.Transcript(self.execs)
+        transcript = machine.Transcript(self.execs)
         log = Log(transcript.output)
         with tempfile.TemporaryDirectory(prefix="lobos-") as folder:
             cd = make_cd(Path(folder), self.kernel, self.what)
             with self._start(Path(folder), cd) as (process, lines):
-                end = self._watch(lines, transcript, log, begin + self.timeout) or boot.End.DIED
-        return boot.Result(end, self._reason(end, transcript, log, process), transcript, time.monotonic() - begin)
+                end = self._watch(lines, transcript, log, begin + self.timeout) or machine.End.DIED
+        return machine.Result(end, self._reason(end, transcript, log, process), transcript, time.monotonic() - begin)
 
     @contextlib.contextmanager
     def _start(self, folder: Path, cd: Path) -> Iterator[tuple[subprocess.Popen, tuple[int, int, int]]]:
@@ -182,7 +183,7 @@ class BochsMachine:
                 return descriptor
 
             serial, its_serial = os.pipe()
-            fcntl.fcntl(serial, fcntl.F_SETPIPE_SZ, boot.PIPE_SIZE)
+            fcntl.fcntl(serial, fcntl.F_SETPIPE_SZ, machine.PIPE_SIZE)
             log, its_log = os.pipe()
             screen, its_screen = pty.openpty()
             configuration, commands = folder / "bochsrc", folder / "commands"
@@ -205,8 +206,8 @@ class BochsMachine:
             process.kill()
         process.wait()
 
-    def _watch(self, lines: tuple[int, int, int], transcript: boot.Transcript, log: Log,
-               deadline: float) -> boot.End | None:
+    def _watch(self, lines: tuple[int, int, int], transcript: machine.Transcript, log: Log,
+               deadline: float) -> machine.End | None:
         """Reads until the log tells the end, Bochs leaves (None), or there is reason to stop it."""
         serial, its_log, screen = lines
         panicked = False
@@ -218,7 +219,7 @@ class BochsMachine:
                 left = deadline - time.monotonic()
                 ready = {key.fd for key, _ in selector.select(left)} if left > 0 else set()
                 if left <= 0:
-                    return boot.End.PANICKED if panicked else boot.End.TIMEOUT
+                    return machine.End.PANICKED if panicked else machine.End.TIMEOUT
                 news = {line: self._receive(line) for line in (its_log, screen) if line in ready}
                 before = len(transcript.output)
                 # The log is read first and heard last: what it speaks about was said before.
@@ -232,10 +233,10 @@ class BochsMachine:
                 for line in (line for line, data in news.items() if not data):
                     selector.unregister(line)
                 if self.expect and transcript.find(self.expect, before):
-                    return boot.End.EXPECTED
+                    return machine.End.EXPECTED
                 if log.end:
                     return log.end
-                if not panicked and transcript.find(boot.PANIC, before):
+                if not panicked and transcript.find(machine.PANIC, before):
                     panicked = True
                     deadline = min(deadline, time.monotonic() + PANIC_GRACE)
         return log.end
@@ -247,15 +248,15 @@ class BochsMachine:
         except OSError:  # of a pseudo-terminal that nobody has open any more
             return b""
 
-    def _reason(self, end: boot.End, transcript: boot.Transcript, log: Log, process: subprocess.Popen) -> str:
+    def _reason(self, end: machine.End, transcript: machine.Transcript, log: Log, process: subprocess.Popen) -> str:
         words = end.value
-        if end is boot.End.TIMEOUT:
+        if end is machine.End.TIMEOUT:
             words = f"timeout after {self.timeout:g} seconds"
-        elif end is boot.End.DIED:
+        elif end is machine.End.DIED:
             words = f"Bochs died with status {process.returncode}: {log.panic or 'no message'}"
-        elif end in (boot.End.PANICKED, boot.End.RESET) and (panic := transcript.line_with(boot.PANIC)):
+        elif end in (machine.End.PANICKED, machine.End.RESET) and (panic := transcript.line_with(machine.PANIC)):
             words += f": {panic}"
-        elif end is boot.End.RESET and log.panic:
+        elif end is machine.End.RESET and log.panic:
             words += f": {log.panic}" + (f" after {log.error}" if log.error else "")
         return words + (", before the target ran" if transcript.target_start is None else "")
 
@@ -293,7 +294,7 @@ def main() -> int:
         what = boot.Exec(images, initrd, args.append, args.chain)
         result = BochsMachine(args.kernel, what, args.memory, args.timeout, expect, boot.to_stdout, args.cpu,
                               args.ips, args.log).run()
-    except boot.BootError as error:
+    except machine.BootError as error:
         print(f"bochs: {error}", file=sys.stderr)
         return boot.EXIT_USAGE
     except KeyboardInterrupt:

@@ -19,6 +19,7 @@ from pathlib import Path
 
 import boot
 import kit
+from machine import BootError, End
 
 ROOT = boot.ROOT
 PAGE = ROOT / "docs/systems.md"
@@ -71,7 +72,7 @@ def way_of(system: System) -> dict[str, int]:
     for line in output_of("tests/static/overlay-object", "--sizes").splitlines():
         if line.startswith(f"32-bit kernel, {system.way}:"):
             return {name: int(size) for name, size in re.findall(r"(\w+) (\d+)(?:, |$)", line.split(": ", 2)[2])}
-    raise boot.BootError(f"no way is called {system.way}")
+    raise BootError(f"no way is called {system.way}")
 
 
 def instructions_of(kernel: Path, pieces: list[str]) -> int:
@@ -100,9 +101,9 @@ def figures_of(things: kit.Kit, system: System) -> dict[str, kit.Figure]:
         what = boot.Exec([things.linux_686.file], initrd=initramfs.file, append="console=ttyS0", late=True,
                          copy=system.copy, entry=system.entry)
         result = boot.run_exec(kernel, what, timeout=120)
-        arrived = result.end is boot.End.POWERED_OFF
+        arrived = result.end is End.POWERED_OFF
     if not arrived:
-        raise boot.BootError(f"{system.name}: {result.reason}")
+        raise BootError(f"{system.name}: {result.reason}")
     return kit.generations(result.transcript)[0].figures()
 
 
@@ -132,7 +133,7 @@ def main() -> int:
     try:
         things = kit.prepare()
         columns = [column(things, system) for system in SYSTEMS]
-    except boot.BootError as error:
+    except BootError as error:
         print(f"scripts/bench systems: {error}", file=sys.stderr)
         return 1
     table = "| | " + " | ".join(system.name for system in SYSTEMS) + " |\n|---|" + "---:|" * len(SYSTEMS) + "\n"

@@ -22,6 +22,7 @@ import kit
 import overlay_code
 from counted import Count, fit, table
 from linux_kexec import COMMAND_LINE, ITERATIONS_FOR_A_PAGE, count_kexec
+from machine import BootError
 
 UNFAIR = """\
 What is not alike in this comparison:
@@ -56,8 +57,8 @@ def count_lobos(kernel: Path, what: boot.Exec, name: str, memory: int, timeout: 
         if key in figures:
             result.facts[key] = figures[key].value
     if sum(result.parts.values()) != result.instructions:
-        raise boot.BootError(f"{name}: the parts are {sum(result.parts.values())} instructions, "
-                             f"the machine counted {result.instructions}")
+        raise BootError(f"{name}: the parts are {sum(result.parts.values())} instructions, "
+                        f"the machine counted {result.instructions}")
     return result
 
 
@@ -219,7 +220,7 @@ def run(args: argparse.Namespace) -> int:
 def main() -> int:
     try:
         return run(arguments())
-    except (boot.BootError, gdbstub.StubError) as error:
+    except (BootError, gdbstub.StubError) as error:
         say(str(error))
         return 1
 

@@ -27,8 +27,8 @@ import time
 from collections.abc import Iterator
 from typing import IO
 
-import boot
 import gdbstub
+from machine import DEBUG_EXIT_STATUS, BootError, End, Machine, Transcript
 
 
 class Commands:
@@ -46,7 +46,7 @@ class Commands:
         """The next message, whatever it is."""
         while b"\n" not in self._pending:
             if not select.select([self.connection], [], [], self.timeout)[0]:
-                raise boot.BootError("QEMU's monitor does not answer")
+                raise BootError("QEMU's monitor does not answer")
             try:
                 data = self.connection.recv(1 << 16)
             except ConnectionError:
@@ -69,7 +69,7 @@ class Commands:
             if "return" in message:
                 return message["return"]
             if "error" in message:
-                raise boot.BootError(f"{command}: {message['error'].get('desc', message['error'])}")
+                raise BootError(f"{command}: {message['error'].get('desc', message['error'])}")
             self.events.append(message)
 
 
@@ -77,7 +77,7 @@ class Session:
     """One machine, from its first instruction on."""
 
     def __init__(self, stub: gdbstub.Stub, command: Commands, process: subprocess.Popen,
-                 transcript: boot.Transcript) -> None:
+                 transcript: Transcript) -> None:
         self.stub = stub
         self.command = command
         self.process = process
@@ -96,23 +96,23 @@ class Session:
     def instructions(self) -> int:
         return self.command("query-replay")["icount"]
 
-    def ended(self, timeout: float = 60.0) -> boot.End:
+    def ended(self, timeout: float = 60.0) -> End:
         """After the stub said Gone, or was closed: waits for QEMU to leave, and says how it came to that. Then the
         transcript is complete."""
         try:
             self.process.wait(timeout)
         except subprocess.TimeoutExpired:
-            return boot.End.TIMEOUT
+            return End.TIMEOUT
         self._reader.join(timeout)
         with contextlib.suppress(gdbstub.Gone):
             while True:
                 self.command.events.append(self.command.next())
         reasons = [event["data"].get("reason", "") for event in self.command.events if event.get("event") == "SHUTDOWN"]
-        if self.process.returncode == boot.DEBUG_EXIT_STATUS:
-            return boot.End.STOPPED
+        if self.process.returncode == DEBUG_EXIT_STATUS:
+            return End.STOPPED
         if self.process.returncode != 0:
-            return boot.End.DIED
-        return boot.End.POWERED_OFF if "guest-shutdown" in reasons else boot.End.RESET
+            return End.DIED
+        return End.POWERED_OFF if "guest-shutdown" in reasons else End.RESET
 
     def wait_for_line(self, text: bytes, timeout: float = 10.0) -> str:
         """The first line that has this text, from the text on, once all of it was said."""
@@ -122,7 +122,7 @@ class Session:
             if found and b"\n" in rest:
                 return (found + rest.splitlines()[0]).decode(errors="replace").rstrip()
             time.sleep(0.01)
-        raise boot.BootError(f"the machine did not say: {text.decode()}")
+        raise BootError(f"the machine did not say: {text.decode()}")
 
 
 def stop(process: subprocess.Popen) -> None:
@@ -132,7 +132,7 @@ def stop(process: subprocess.Popen) -> None:
 
 
 @contextlib.contextmanager
-def start(machine: boot.Machine, counting: bool = False) -> Iterator[Session]:
+def start(machine: Machine, counting: bool = False) -> Iterator[Session]:
     """The machine, stopped before its first instruction; killed at the end of the block."""
     with contextlib.ExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="lobos-gdb-"))
@@ -150,11 +150,11 @@ def start(machine: boot.Machine, counting: bool = False) -> Iterator[Session]:
         try:
             command = Commands(ours)
             stub = gdbstub.Stub.connect(path)
-        except (boot.BootError, gdbstub.StubError) as error:
+        except (BootError, gdbstub.StubError) as error:
             with contextlib.suppress(Exception):
                 process.wait(1)
             errors.seek(0)
-            raise boot.BootError(f"QEMU: {errors.read().decode(errors='replace').strip() or error}") from error
+            raise BootError(f"QEMU: {errors.read().decode(errors='replace').strip() or error}") from error
         stack.callback(stub.connection.close)
-        yield Session(stub, command, process, boot.Transcript(machine.execs))
+        yield Session(stub, command, process, Transcript(machine.execs))
 

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import boot
 import kit
+from machine import BootError, Result
 
 CHAIN = 2
 MEMORY = 512  # MiB
@@ -278,7 +279,7 @@ class Shown:
         return (self.generations[-1].figures() if self.generations else {}) | kit.figures(self.log)
 
 
-def complaints(result: boot.Result, checksum: str, log_expected: bool) -> list[str]:
+def complaints(result: Result, checksum: str, log_expected: bool) -> list[str]:
     """Why this is not what the demo promises."""
     found = boot.unmet(result, None)
     if found:
@@ -345,7 +346,7 @@ def demo() -> int:
 def main() -> int:
     try:
         return demo()
-    except boot.BootError as error:
+    except BootError as error:
         print(f"demo: {error}", file=sys.stderr)
         return boot.EXIT_USAGE
     except KeyboardInterrupt:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import boot
+from machine import BootError, Transcript
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class Linux:
             new = path.with_name(f"{path.name}.{os.getpid()}")
             command = [sys.executable, str(boot.ROOT / "tools/extract-vmlinux"), str(self.image), str(new)]
             if subprocess.run(command, check=False).returncode != 0:
-                raise boot.BootError(f"{self.image} has no vmlinux that can be taken out")
+                raise BootError(f"{self.image} has no vmlinux that can be taken out")
             new.replace(path)
         return boot.File(f"/usr/src/linux-{self.version}/vmlinux", path)
 
@@ -78,7 +79,7 @@ class Kit:
             command += ["--filler", str(filler)]
         done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
         if done.returncode != 0:
-            raise boot.BootError("the initramfs cannot be built")
+            raise BootError("the initramfs cannot be built")
         return Initramfs(path, done.stdout.strip())
 
 
@@ -166,7 +167,7 @@ class Generation:
         return next((match for line in self.lines if (match := re.search(pattern, line))), None)
 
 
-def generations(transcript: boot.Transcript) -> list[Generation]:
+def generations(transcript: Transcript) -> list[Generation]:
     """Only what was said before the target spoke: it may print the log, which holds the same lines again."""
     text = bytes(transcript.output[:transcript.target_start]) if transcript.execs else b""
     result: list[tuple[int, list[str]]] = []

@@ -21,6 +21,7 @@ import gdbstub
 import kit
 import overlay_code
 from counted import Count
+from machine import BootError, Machine
 
 INIT = """#!/bin/sh
 mount -t proc proc /proc
@@ -62,7 +63,7 @@ def libraries_for(program: Path, folder: Path) -> dict[str, Path]:
         if name in found:
             continue
         if name not in there:
-            raise boot.BootError(f"{program.name} needs {name}, which is not in {folder}")
+            raise BootError(f"{program.name} needs {name}, which is not in {folder}")
         found[name] = there[name]
         wanted += needed(there[name])
     return found
@@ -115,7 +116,7 @@ class PageList:
                 self.pages.append((destination, address))
                 destination += PAGE
             if position + 8 > len(table):
-                raise boot.BootError("Linux's list of pages has no end")
+                raise BootError("Linux's list of pages has no end")
             entry, position = struct.unpack_from("<Q", table, position)[0], position + 8
 
 
@@ -128,7 +129,7 @@ def step_until(stub: gdbstub.Stub, reached: Callable[[], bool], what: str, most:
         stub.step()
         before, pc = pc, stub.pc
         iterations += pc == before
-    raise boot.BootError(f"Linux's kexec: {what} was not found within {most} instructions")
+    raise BootError(f"Linux's kexec: {what} was not found within {most} instructions")
 
 
 class LinuxExec:
@@ -194,7 +195,7 @@ class LinuxExec:
             if (self.stub.read(source, 16, physical=True) == self.payload[:16]
                     and self.stub.read(source, PAGE, physical=True) == self.payload):
                 return destination
-        raise boot.BootError("the new kernel is not in Linux's list of pages")
+        raise BootError("the new kernel is not in Linux's list of pages")
 
 
 def count_kexec(things: kit.Kit, tools: dict[str, Path], image: Path, initrd: Path, name: str, system_call: str,
@@ -203,12 +204,12 @@ def count_kexec(things: kit.Kit, tools: dict[str, Path], image: Path, initrd: Pa
     with tempfile.TemporaryDirectory(prefix="lobos-kexec-") as folder:
         archive = Path(folder, "initramfs")
         archive.write_bytes(kexec_initramfs(things, tools, image, initrd, system_call))
-        machine = boot.Machine(["-kernel", str(things.linux_amd64.image), "-initrd", str(archive),
-                                "-append", f"{COMMAND_LINE} nokaslr quiet panic=-1"], memory=memory)
+        machine = Machine(["-kernel", str(things.linux_amd64.image), "-initrd", str(archive),
+                           "-append", f"{COMMAND_LINE} nokaslr quiet panic=-1"], memory=memory)
         with debugged.start(machine, counting=True) as session:
             try:
                 LinuxExec(session, image, timeout).count(result)
             except gdbstub.StubError as error:
                 said = "\n".join(session.transcript.lines[-20:])
-                raise boot.BootError(f"{name}: {error}; the machine's last words:\n{said}") from error
+                raise BootError(f"{name}: {error}; the machine's last words:\n{said}") from error
     return result

@@ -14,10 +14,10 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-import boot
 import debugged
 import gdbstub
 from counted import Count
+from machine import BootError
 
 PIECE = re.compile(r"^lobos_x86_(\w+?)(_end)?$")
 COPIES = ("copy", "copy_32")
@@ -30,7 +30,7 @@ AROUND_THE_LINE = 200  # instructions from interrupts-off until the kernel's own
 def output_of(*command: str) -> str:
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, check=False)
     if done.returncode != 0:
-        raise boot.BootError(f"{command[0]}: {done.stderr.strip()}")
+        raise BootError(f"{command[0]}: {done.stderr.strip()}")
     return done.stdout
 
 
@@ -74,7 +74,7 @@ def pieces_of(kernel: Path) -> list[Piece]:
                 data += bytes.fromhex(found[2])
         pieces.append(Piece(name, data, strings))
     if not any(piece.name in COPIES for piece in pieces):
-        raise boot.BootError(f"{kernel}: no copy loop")
+        raise BootError(f"{kernel}: no copy loop")
     return sorted(pieces, key=lambda piece: -len(piece.bytes))
 
 
@@ -101,7 +101,7 @@ class Text:
     def of(cls, kernel: Path) -> "Text":
         listing = list(instructions(kernel, ".text"))
         if not listing:
-            raise boot.BootError(f"{kernel}: no code")
+            raise BootError(f"{kernel}: no code")
         first, (at, (length, _), _) = listing[0][0], listing[-1]
         return cls(first, at + length - first, tuple(at for at, (_, text), _ in listing if text.strip() == "cli"))
 

@@ -32,6 +32,7 @@ import boot  # noqa: E402
 import debugged  # noqa: E402
 import gdbstub  # noqa: E402
 import overlay_code  # noqa: E402
+from machine import POINT_OF_NO_RETURN, BootError, End, Machine  # noqa: E402
 
 PAGE = 4096
 RESET_WITHIN = 1.0  # seconds
@@ -51,7 +52,7 @@ RECORD = re.compile(
     rb"lobos: guard: exec of generation (\d+) ended by exception (\d+) \([^)]*\), error 0x[0-9a-f]+, at (0x[0-9a-f]+)"
     rb"(?:, address (0x[0-9a-f]+))?, stage (\w+), step (\d+)\r")
 ANY_RECORD = b"lobos: guard: "
-LAST_WORDS = boot.POINT_OF_NO_RETURN + b"\r\n"
+LAST_WORDS = POINT_OF_NO_RETURN + b"\r\n"
 
 
 class Failure(Exception):
@@ -92,7 +93,7 @@ def ways(full: bool) -> list[Way]:
 
 
 @dataclass
-class Chosen(boot.Machine):
+class Chosen(Machine):
     """One of QEMU's other machines, perhaps one that a reset starts anew."""
 
     machine: str = "pc"
@@ -148,7 +149,7 @@ class Route:
         self.reset_port = int.from_bytes(self.stub.read(frame + RESET_PORT_AT, 8, physical=True), "little")
         self.pieces = Pieces(kernel, page)
         if self.pieces.at(self.depart) != "depart":
-            raise boot.BootError(f"the overlay does not begin with its first piece: {self.pieces.places}")
+            raise BootError(f"the overlay does not begin with its first piece: {self.pieces.places}")
 
     def find_depart(self) -> int:
         """The overlay's first instruction: not far behind an interrupts-off, and the first that is not the kernel's."""
@@ -163,7 +164,7 @@ class Route:
                     if pc % PAGE == 32 and self.stub.read(pc, 3)[:2] == b"\xf3\x0f":  # endbr, behind the page's head
                         return pc
                     break
-        raise boot.BootError("no point of no return is reached")
+        raise BootError("no point of no return is reached")
 
     def inside(self, pc: int) -> bool:
         return pc - pc % PAGE in (self.alias, self.code)
@@ -330,7 +331,7 @@ def take_nmis(machine: Chosen, kernel: Path, points: int) -> tuple[list[Point], 
         session.stub.resume_unattended()
         end = session.ended(BOOT_WITHIN)
         spoken = session.transcript.output.count(b"lobos: reference kernel, generation")
-        if spoken != 2 or end is not boot.End.STOPPED:
+        if spoken != 2 or end is not End.STOPPED:
             raise Failure(f"after NMIs at {len(outside) + len(inside)} points the exec does not come through: {end.value}")
         return outside, inside
 
@@ -399,7 +400,7 @@ def main() -> int:
             outcome = inject(way, kernels)
             print("\n  ".join([str(outcome), *outcome.failures]), flush=True)
             status = 1 if outcome.failures else status
-    except boot.BootError as error:
+    except BootError as error:
         print(f"injection: {error}", file=sys.stderr)
         return 2
     return status
