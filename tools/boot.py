@@ -52,6 +52,7 @@ class Exec:
     copy: str = "paged"  # or unpaged
     entry: str = "auto"  # one of ENTRIES
     target_paging: str = ""  # one of PAGINGS, for an image that is entered paged; empty: as the reference kernel itself
+    flat: tuple[int, int, int, int] | None = None  # the images are plain binaries: see --flat
     cpus: int = 1
 
     def command_line(self) -> str:
@@ -70,6 +71,8 @@ class Exec:
             words.append(f"entry={self.entry}")
         if self.target_paging:
             words.append(f"paging={self.target_paging}")
+        if self.flat:
+            words.append("flat=" + ":".join(map(str, self.flat)))
         if self.cpus != 1:
             words.append(f"cpus={self.cpus}")
         if self.append:
@@ -198,6 +201,16 @@ def positive(kind: Callable[[str], float]) -> Callable[[str], float]:
     return parse
 
 
+def plain_binary(text: str) -> tuple[int, int, int, int]:
+    values = tuple(int(word, 0) for word in text.split(":"))
+    if len(values) != 4 or not all(0 <= value < 1 << 64 for value in values):
+        raise ValueError
+    return values
+
+
+plain_binary.__name__ = "AT:VIRTUAL:ENTRY:ZEROS"
+
+
 def natural(text: str) -> int:
     value = int(text)
     if value < 0:
@@ -223,6 +236,9 @@ def parser() -> argparse.ArgumentParser:
                         help="by which of its entries KERNEL is started (auto: the first that it has)")
     result.add_argument("--target-paging", choices=PAGINGS, metavar="MODE",
                         help="the mode of paging that KERNEL is started in by --entry paged (the reference kernel's)")
+    result.add_argument("--flat", type=plain_binary, metavar="AT:VIRTUAL:ENTRY:ZEROS",
+                        help="KERNEL is a plain binary: put at physical address AT, with so many ZEROS behind it, and "
+                             "started with paging on, mapped at VIRTUAL, ENTRY bytes from its beginning")
     result.add_argument("--cpus", type=processors, default=1, metavar="N", help="processors of the machine (1)")
     result.add_argument("--firmware", choices=FIRMWARES, default="seabios",
                         help="of the machine (seabios); qboot has no BIOS services, so --entry real needs seabios")
@@ -241,7 +257,7 @@ def request(args: argparse.Namespace) -> Exec:
     images = [named(path, taken) for path in (*args.tries, args.kernel)]
     initrd = named(args.initrd, taken) if args.initrd else None
     return Exec(images, initrd, args.append, args.chain, copy=args.copy, entry=args.entry,
-                target_paging=args.target_paging or "", cpus=args.cpus)
+                target_paging=args.target_paging or "", flat=args.flat, cpus=args.cpus)
 
 
 def to_stdout(data: bytes) -> None:
@@ -258,6 +274,8 @@ def boot(args: argparse.Namespace) -> int:
         raise BootError("--expect needs a text")
     if args.paging and args.reference_kernel:
         raise BootError("--paging chooses a reference kernel, and so does --reference-kernel")
+    if args.flat and args.entry not in ("auto", "paged"):
+        raise BootError("--flat is for --entry paged")
     if args.entry == "real" and args.firmware == "qboot":
         raise BootError("--entry real needs BIOS services, which --firmware qboot does not have")
     for path in (args.kernel, args.initrd, *args.tries, args.reference_kernel):

@@ -13,11 +13,21 @@
 
 namespace kernel {
 
+/// An ELF file, or a plain binary if the images are said to be that. Faults: those of load_elf and load_flat_paged.
+template <class Class> lobos::result<lobos::paged_image> load_paged(const exec_request& request, std::uint16_t machine)
+{
+    using namespace lobos;
+    if (const auto& flat = request.asked.flat)
+        return load_flat_paged(request.image.source(), phys_addr::at(flat->at), virt_addr::at(flat->mapped_at),
+            byte_count::of(flat->zeros), byte_count::of(flat->entry));
+    return load_elf<Class>(request.image.source(), machine);
+}
+
 /// In the mode of `Paging`, or in this kernel's, on its own tables, for `same_paging`.
 template <class Paging, class Class> lobos::text_line exec_paged_in(const exec_request& request, std::uint16_t machine)
 {
     using namespace lobos;
-    const auto image = load_elf<Class>(request.image.source(), machine);
+    const auto image = load_paged<Class>(request, machine);
     if (!image)
         return in_words(image.error());
     const module_list modules = kept_files(request, image->segments);

@@ -57,6 +57,8 @@ constexpr way ways[] = {
 /// Goes the way that is asked for. Returns only when that is refused.
 text_line exec_by(std::string_view entry, const exec_request& request)
 {
+    if (request.asked.flat)
+        return exec_paged(request); // of itself it does not say what it is
     const image_bytes image = request.image.source();
     for (const way& w : ways)
         if ((entry == "auto" || entry == w.name) && w.may_take(image))

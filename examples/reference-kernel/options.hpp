@@ -3,22 +3,32 @@
 
 /// \file
 /// The kernel's command line: `exec=NAME[,NAME...] [initrd=NAME] [entry=WAY] [paging=MODE]
-/// [copy=paged|unpaged] [chain=N] [generation=G] [cpus=N] [-- TARGET COMMAND LINE]`. The first word is the loader's
-/// name for the kernel. The names are tried in turn until one can be executed, by the entry of that name; before that
-/// the kernel executes itself `chain` times, and counts.
+/// [flat=AT:VIRTUAL:ENTRY:ZEROS] [copy=paged|unpaged] [chain=N] [generation=G] [cpus=N] [-- TARGET COMMAND LINE]`. The
+/// first word is the loader's name for the kernel. The names are tried in turn until one can be executed, by the entry
+/// of that name; before that the kernel executes itself `chain` times, and counts.
 
 #include <algorithm>
 #include <cstdint>
+#include <optional>
 #include <string_view>
 
 namespace kernel {
+
+/// Where a plain binary belongs, which says nothing of itself. All in bytes.
+struct plain_binary {
+    std::uint64_t at;        ///< physical address of its first byte
+    std::uint64_t mapped_at; ///< where the same byte is found when it is entered, with paging on
+    std::uint64_t entry;     ///< from the first byte
+    std::uint64_t zeros;     ///< behind the last
+};
 
 struct options {
     std::string_view exec;           ///< names with commas between them
     std::string_view initrd;         ///< empty: none
     std::string_view entry = "auto"; ///< by which of its entries an image is started; auto: the first that it has
     std::string_view paging; ///< the mode that an image is entered in, where it is entered paged; empty: this one
-    std::uint32_t cpus = 1;  ///< so many processors run this kernel
+    std::optional<plain_binary> flat; ///< the images are plain binaries
+    std::uint32_t cpus = 1;           ///< so many processors run this kernel
     std::uint32_t chain = 0;
     std::uint32_t generation = 0;
     bool late = false;        ///< no byte of an image is put in place before the point of no return
@@ -46,13 +56,19 @@ constexpr std::string_view take_until(std::string_view& text, char separator)
     return taken;
 }
 
-constexpr std::uint32_t number(std::string_view digits)
+template <class N = std::uint32_t> constexpr N number(std::string_view digits)
 {
-    std::uint32_t n = 0;
+    N n = 0;
     for (const char c : digits)
         if (c >= '0' && c <= '9')
-            n = n * 10 + static_cast<std::uint32_t>(c - '0');
+            n = n * 10 + static_cast<N>(c - '0');
     return n;
+}
+
+constexpr plain_binary plain_binary_of(std::string_view words)
+{
+    const auto next = [&] { return number<std::uint64_t>(take_until(words, ':')); };
+    return {.at = next(), .mapped_at = next(), .entry = next(), .zeros = next()};
 }
 
 constexpr options parse(std::string_view line)
@@ -74,6 +90,8 @@ constexpr options parse(std::string_view line)
             o.entry = word;
         else if (key == "paging")
             o.paging = word;
+        else if (key == "flat")
+            o.flat = plain_binary_of(word);
         else if (key == "cpus")
             o.cpus = number(word);
         else if (key == "chain")
@@ -99,6 +117,8 @@ static_assert(parse("k chain=12 generation=3").chain == 12 && parse("k chain=12"
 static_assert(parse("k staging=late").late && !parse("k staging=early").late);
 static_assert(parse("k entry=pvh").entry == "pvh" && parse("k").entry == "auto");
 static_assert(parse("k paging=5level").paging == "5level" && parse("k").paging.empty());
+static_assert(parse("k flat=1048576:18446744071562067968:16:8").flat->mapped_at == 0xffff'ffff'8000'0000);
+static_assert(parse("k flat=1048576:0:16:8").flat->zeros == 8 && !parse("k").flat);
 static_assert(parse("k cpus=4").cpus == 4 && parse("k").cpus == 1);
 static_assert(parse("k copy=unpaged").unpaged && !parse("k copy=paged").unpaged);
 static_assert(parse("k files=in-place checksum=4096+12").in_place && parse("k checksum=4096+12").sum_size == 12);

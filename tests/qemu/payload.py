@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later OR BSD-2-Clause
-"""An image as large as wanted: the reference kernel with one more segment, whose content no two pages share."""
+"""Images made of the reference kernel: one as large as wanted, with one more segment, whose content no two pages share;
+and a plain binary, the kernel as it lies in memory."""
 
 import random
 import struct
@@ -36,3 +37,15 @@ def with_segment(kernel: bytes, destination: int, size: int) -> tuple[bytes, int
     struct.pack_into("<I", header, HEADER_TABLE, content_at + size)
     struct.pack_into("<H", header, 44, count + 1)
     return bytes(header).ljust(content_at, b"\0") + content + table, crc32c(content)
+
+
+def plain(kernel: bytes) -> tuple[bytes, tuple[int, int, int, int]]:
+    """What the one PT_LOAD of `kernel` has in the file, and where it belongs, as `flat=` wants it: physical and virtual
+    address, the entry from its beginning, and how many zeros follow."""
+    long = kernel[4] == 2
+    entry, table = struct.unpack_from("<QQ" if long else "<II", kernel, 24)
+    if long:
+        _, _, offset, mapped_at, at, in_file, in_memory = struct.unpack_from("<IIQQQQQ", kernel, table)
+    else:
+        _, offset, mapped_at, at, in_file, in_memory = struct.unpack_from("<6I", kernel, table)
+    return kernel[offset:offset + in_file], (at, mapped_at, entry - mapped_at, in_memory - in_file)
