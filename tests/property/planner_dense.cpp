@@ -145,7 +145,7 @@ public:
         const auto window = phys_addr::at(static_cast<Word>(base_));
         memory.write(window, std::as_bytes(std::span{bytes}));
         for (const overlay_step& s : steps)
-            overlay::run_step(memory, static_cast<Word>(s.destination), static_cast<Word>(s.source),
+            overlay::run_step(memory, static_cast<Word>(s.destination), static_cast<Word>(s.destination - s.source),
                 static_cast<Word>(s.size), Word{0}, Word{0});
         memory.read(window, std::as_writable_bytes(std::span{bytes}));
         for (std::uint32_t i = 0; i < bytes.size(); ++i)

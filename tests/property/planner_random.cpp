@@ -190,8 +190,9 @@ private:
             start_[i] = before(i);
         memory.write(0_pa, std::as_bytes(std::span{start_}));
         for (const overlay_step& s : steps)
-            overlay::run_step(memory, static_cast<address>(s.destination), static_cast<address>(s.source),
-                static_cast<address>(s.size), static_cast<address>(0), static_cast<address>(0));
+            overlay::run_step(memory, static_cast<address>(s.destination),
+                static_cast<address>(s.destination - s.source), static_cast<address>(s.size), static_cast<address>(0),
+                static_cast<address>(0));
         snapshot after;
         memory.read(0_pa, std::as_writable_bytes(std::span{after}));
         return after;

@@ -57,6 +57,14 @@ template <class T> void put(sim::x86_kernel& k, const exec_plan& p, std::size_t 
     store(k.memory(), p.frame + byte_count::of(offset), value);
 }
 
+/// Gives the step at `at` another destination.
+void goes_to(sim::x86_kernel& k, phys_addr at, std::uint64_t destination)
+{
+    overlay_step step = load<stored_step>(k.memory(), at).step();
+    step.destination = destination;
+    store(k.memory(), at, stored_step::of(step));
+}
+
 /// Changes the entry with which the new tables map `at` one to one.
 template <class Change> void change_leaf(sim::x86_kernel& k, const exec_plan& p, phys_addr at, Change change)
 {
@@ -149,8 +157,7 @@ TEST_CASE("the simulated processor faults where a real one would")
             [](sim::x86_kernel& k, const exec_plan& p) {
                 const auto first =
                     load<std::uint64_t>(k.memory(), p.program + byte_count::of(offsetof(overlay_program, first_page)));
-                store(k.memory(), phys_addr::at(first) + byte_count::of(offsetof(plan_page, steps)),
-                    std::uint64_t{0x4000'0000}); // a destination
+                goes_to(k, phys_addr::at(first) + byte_count::of(offsetof(plan_page, steps)), 0x4000'0000);
             }},
         {"read-only where the loop writes", 14,
             [](sim::x86_kernel& k, const exec_plan& p) {
@@ -338,7 +345,7 @@ TEST_CASE("a copy that writes over the guard is found while it runs")
                 k.processor().interrupts_off();
                 const auto first =
                     load<std::uint64_t>(k.memory(), p.program + byte_count::of(offsetof(overlay_program, first_page)));
-                store(k.memory(), phys_addr::at(first) + byte_count::of(offsetof(plan_page, steps)), p.code.raw());
+                goes_to(k, phys_addr::at(first) + byte_count::of(offsetof(plan_page, steps)), p.code.raw());
             },
             regime);
         CAPTURE(came_of_it.what);

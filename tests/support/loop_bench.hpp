@@ -57,7 +57,7 @@ public:
             const std::size_t count = std::min(per_page, steps.size() - p * per_page);
             pages[p].next = p + 1 == pages.size() ? plan_page::no_page : address_of(&pages[p + 1]);
             pages[p].count = count;
-            std::copy_n(&steps[p * per_page], count, pages[p].steps);
+            std::transform(&steps[p * per_page], &steps[p * per_page] + count, pages[p].steps, stored_step::of);
         }
         loop_(static_cast<std::uintptr_t>(address_of(&program)));
         steps.clear();

@@ -110,7 +110,8 @@ std::uint64_t put_steps(M& memory, std::span<const overlay_step> steps, std::spa
         const auto here = steps.subspan(i * per_page).first(std::min(per_page, steps.size() - i * per_page));
         store(memory, phys_addr::at(pages[i]), first);
         store(memory, phys_addr::at(pages[i] + 8), std::uint64_t{here.size()});
-        memory.write(phys_addr::at(pages[i] + 16), std::as_bytes(here));
+        for (std::size_t s = 0; s < here.size(); ++s)
+            store(memory, phys_addr::at(pages[i] + 16 + s * sizeof(stored_step)), stored_step::of(here[s]));
         first = pages[i];
     }
     return first;

@@ -229,7 +229,8 @@ private:
                 page = *next;
                 in_page = 0;
             }
-            store(memory, page + byte_count::of(offsetof(plan_page, steps) + in_page * sizeof(overlay_step)), s);
+            store(memory, page + byte_count::of(offsetof(plan_page, steps) + in_page * sizeof(stored_step)),
+                stored_step::of(s));
             store(memory, page + byte_count::of(offsetof(plan_page, count)), ++in_page);
             ++laid;
             return {};

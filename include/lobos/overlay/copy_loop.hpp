@@ -53,7 +53,7 @@ concept block_memory = requires(M& m, M::address at, M::address size, bool from_
 /// which stay below 2^32.
 template <class M>
 concept step_memory = requires(M& m, M::address end, M::address before, M::address& word, M::address trail) {
-    m.fetch(end, before, word, word, word); // destination, source, size
+    m.fetch(end, before, word, word, word); // distance, source, size
     m.count_step(trail);
 };
 
@@ -168,18 +168,17 @@ LOBOS_OVERLAY_INLINE void move_run(M& memory, typename M::address destination, t
     } while (size != 0);
 }
 
-/// One step, as memmove would do it, without the bytes of its destination that lie in one of `skip_count`
+/// One step by `distance`, as memmove would do it, without the bytes of its destination that lie in one of `skip_count`
 /// `skip_range`s at physical address `skips`.
 ///
 /// It is cut into runs, each skipped or moved as a whole, from its beginning; or from its end, where it moves upwards
 /// over itself. `run` is where a run ends, counted from where it begins: the last byte, so that all of memory is a run
 /// too.
 template <loop_memory M>
-LOBOS_OVERLAY_INLINE void run_step(M& memory, typename M::address destination, typename M::address source,
+LOBOS_OVERLAY_INLINE void run_step(M& memory, typename M::address destination, typename M::address distance,
     typename M::address size, typename M::address skips, typename M::address skip_count)
 {
     using address = M::address;
-    const address distance = destination - source;
     while (size != 0) {
         address run = size - 1;
         address at = destination;
@@ -221,9 +220,8 @@ struct skips_in_plan {
     /// One step, as memmove would do it. Precondition: it is not empty, which the verifier proves too.
     template <loop_memory M>
     LOBOS_OVERLAY_INLINE static void move(M& memory, typename M::address, typename M::address destination,
-        typename M::address source, typename M::address size)
+        typename M::address distance, typename M::address size)
     {
-        const typename M::address distance = destination - source;
         move_run(memory, destination, distance, size, distance < size);
         blocks<M>::fence(memory);
     }
@@ -233,10 +231,10 @@ struct skips_in_plan {
 struct skips_in_loop {
     template <loop_memory M>
     LOBOS_OVERLAY_INLINE static void move(M& memory, typename M::address program, typename M::address destination,
-        typename M::address source, typename M::address size)
+        typename M::address distance, typename M::address size)
     {
         using address = M::address;
-        run_step(memory, destination, source, size, program + offsetof(overlay_program, skips),
+        run_step(memory, destination, distance, size, program + offsetof(overlay_program, skips),
             static_cast<address>(memory.load_u64(program + offsetof(overlay_program, skip_count))));
     }
 };
@@ -252,16 +250,16 @@ LOBOS_OVERLAY_INLINE void tell(M& memory, typename M::address trail, overlay_sta
 /// Fetches the step that lies `before`, a negative number, `end`.
 template <loop_memory M>
 LOBOS_OVERLAY_INLINE void fetch(M& memory, typename M::address end, typename M::address before,
-    typename M::address& destination, typename M::address& source, typename M::address& size)
+    typename M::address& distance, typename M::address& source, typename M::address& size)
 {
     using address = M::address;
     if constexpr (step_memory<M>) {
-        memory.fetch(end, before, destination, source, size);
+        memory.fetch(end, before, distance, source, size);
     } else {
         const address step = end + before;
-        destination = static_cast<address>(memory.load_u64(step + offsetof(overlay_step, destination)));
-        source = static_cast<address>(memory.load_u64(step + offsetof(overlay_step, source)));
-        size = static_cast<address>(memory.load_u64(step + offsetof(overlay_step, size)));
+        distance = static_cast<address>(memory.load_u64(step + offsetof(stored_step, distance)));
+        source = static_cast<address>(memory.load_u64(step + offsetof(stored_step, source)));
+        size = static_cast<address>(memory.load_u64(step + offsetof(stored_step, size)));
     }
 }
 
@@ -290,17 +288,17 @@ LOBOS_OVERLAY_INLINE void run(M& memory, typename M::address program)
     memory.store_u64(trail + offsetof(breadcrumb, steps), done);
     auto page = static_cast<address>(memory.load_u64(program + offsetof(overlay_program, first_page)));
     while (page != static_cast<address>(plan_page::no_page)) { // aligned too
-        constexpr address step_size{sizeof(overlay_step)};
+        constexpr address step_size{sizeof(stored_step)};
         const address size = static_cast<address>(memory.load_u64(page + offsetof(plan_page, count))) * step_size;
         on_the_stack(page);
         const address end = page + address{offsetof(plan_page, steps)} + size;
         if (address before = address{0} - size; before != 0)
             do {
-                address destination = 0;
+                address distance = 0;
                 address source = 0;
                 address bytes = 0;
-                fetch(memory, end, before, destination, source, bytes);
-                Skips::move(memory, program, destination, source, bytes);
+                fetch(memory, end, before, distance, source, bytes);
+                Skips::move(memory, program, source + distance, distance, bytes);
                 tell_step(memory, trail, done);
             } while ((before += step_size) != 0);
         page = static_cast<address>(memory.load_u64(page + offsetof(plan_page, next)));

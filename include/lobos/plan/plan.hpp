@@ -87,8 +87,8 @@ result<void> for_each_step(M& memory, std::uint64_t first, std::size_t most_page
         if (pages == most_pages || count > plan_page::capacity)
             return refuse(fault_code::bad_range, stage::verifying, page);
         for (std::uint64_t i = 0; i < count; ++i, ++time) {
-            const auto at = page + byte_count::of(offsetof(plan_page, steps) + i * sizeof(overlay_step));
-            if (const result<void> visited = visit(load<overlay_step>(memory, at), time); !visited)
+            const auto at = page + byte_count::of(offsetof(plan_page, steps) + i * sizeof(stored_step));
+            if (const result<void> visited = visit(load<stored_step>(memory, at).step(), time); !visited)
                 return visited;
         }
         first = load<std::uint64_t>(memory, page + byte_count::of(offsetof(plan_page, next)));

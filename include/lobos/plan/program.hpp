@@ -22,7 +22,7 @@ inline constexpr std::uint64_t no_source = ~std::uint64_t{0};
 /// One step: `size` bytes from `source` to `destination`, as memmove would do it. Physical addresses.
 ///
 /// What a copy from a place to itself would do needs no step, so that is how one is written which fills its destination
-/// with zeros: the loop sees it in the distance that it needs anyway.
+/// with zeros.
 struct overlay_step {
     std::uint64_t destination;
     std::uint64_t source;
@@ -37,6 +37,17 @@ struct overlay_step {
     friend constexpr bool operator==(const overlay_step&, const overlay_step&) = default;
 };
 
+/// A step as it lies in memory: the loop has to know the distance of its two ends, and finds one of them in less than
+/// it would take to subtract them.
+struct stored_step {
+    std::uint64_t distance; ///< from the source to the destination, round the address space; 0: it fills
+    std::uint64_t source;
+    std::uint64_t size;
+
+    static constexpr stored_step of(const overlay_step& s) { return {s.destination - s.source, s.source, s.size}; }
+    constexpr overlay_step step() const { return {source + distance, source, size}; }
+};
+
 /// A page of steps.
 struct plan_page {
     static constexpr std::uint64_t no_page = ~std::uint64_t{0};
@@ -44,7 +55,7 @@ struct plan_page {
 
     std::uint64_t next;  ///< physical address of the next page, or `no_page`
     std::uint64_t count; ///< steps in this one
-    overlay_step steps[capacity];
+    stored_step steps[capacity];
 };
 static_assert(sizeof(plan_page) == 4096);
 

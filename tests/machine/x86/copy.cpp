@@ -75,7 +75,7 @@ public:
     void step(address destination, address source, address size)
     {
         const auto base = reinterpret_cast<address>(memory_) + guard;
-        overlay::run_step(memory, base + destination, base + source, size, address{0}, address{0});
+        overlay::run_step(memory, base + destination, destination - source, size, address{0}, address{0});
         if (source == destination)
             std::memset(&wanted_[guard + destination], 0, size);
         else

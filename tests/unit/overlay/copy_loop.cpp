@@ -177,8 +177,9 @@ template <class M> void step(M& memory, std::uint32_t destination, std::uint32_t
 {
     using address = M::address;
     memory.reset();
-    overlay::run_step(memory, static_cast<address>(M::base + destination), static_cast<address>(M::base + source),
-        static_cast<address>(size), M::table, static_cast<address>(memory.skip_count));
+    overlay::run_step(memory, static_cast<address>(M::base + destination),
+        static_cast<address>(address{destination} - source), static_cast<address>(size), M::table,
+        static_cast<address>(memory.skip_count));
     if constexpr (overlay::block_memory<M>)
         if (!memory.fenced)
             throw std::logic_error{"a step ends without a fence"};
@@ -254,7 +255,8 @@ TEMPLATE_TEST_CASE("a step is memmove, too, where it need not look what it may c
         for (std::uint32_t source = 0; source + size <= 32; ++source)
             for (std::uint32_t destination = 0; destination + size <= 32; ++destination) {
                 memory.reset();
-                overlay::skips_in_plan::move(memory, address{}, at(destination), at(source), address{size});
+                overlay::skips_in_plan::move(memory, address{}, at(destination),
+                    static_cast<address>(address{destination} - source), address{size});
                 CAPTURE(source, destination, size);
                 if (!moved(memory, destination, source, size, 0))
                     FAIL("not what memmove does");

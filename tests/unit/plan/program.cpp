@@ -10,17 +10,17 @@ using namespace lobos;
 namespace {
 
 // The layout is an interface between kernels of different compilers and word sizes: concrete numbers.
-static_assert(sizeof(overlay_step) == 24);
-static_assert(offsetof(overlay_step, destination) == 0);
-static_assert(offsetof(overlay_step, source) == 8);
-static_assert(offsetof(overlay_step, size) == 16);
+static_assert(sizeof(stored_step) == 24);
+static_assert(offsetof(stored_step, distance) == 0);
+static_assert(offsetof(stored_step, source) == 8);
+static_assert(offsetof(stored_step, size) == 16);
 
 static_assert(sizeof(plan_page) == page_size.raw());
 static_assert(offsetof(plan_page, next) == 0);
 static_assert(offsetof(plan_page, count) == 8);
 static_assert(offsetof(plan_page, steps) == 16);
-static_assert(sizeof(plan_page::steps) / sizeof(overlay_step) == plan_page::capacity);
-static_assert(sizeof(plan_page) - sizeof(plan_page::steps) - 16 < sizeof(overlay_step)); // no step more would fit
+static_assert(sizeof(plan_page::steps) / sizeof(stored_step) == plan_page::capacity);
+static_assert(sizeof(plan_page) - sizeof(plan_page::steps) - 16 < sizeof(stored_step)); // no step more would fit
 
 static_assert(sizeof(skip_range) == 16);
 static_assert(offsetof(skip_range, first) == 0);
@@ -58,6 +58,16 @@ TEST_CASE("a step fills when it would copy its destination onto itself", "[overl
     STATIC_REQUIRE_FALSE(overlay_step{1, no_source, 2}.fills());
     STATIC_REQUIRE(overlay_step{1, 2, 3} == overlay_step{1, 2, 3});
     STATIC_REQUIRE_FALSE(overlay_step{1, 2, 3} == overlay_step{1, 2, 4});
+}
+
+TEST_CASE("a step is stored by its distance, round the address space", "[overlay][program]")
+{
+    STATIC_REQUIRE(stored_step::of({0x5000, 0x1000, 8}).distance == 0x4000);
+    STATIC_REQUIRE(stored_step::of({0x1000, 0x5000, 8}).distance == ~std::uint64_t{0x3fff});
+    STATIC_REQUIRE(stored_step::of(overlay_step::fill(0x1000, 8)).distance == 0);
+    for (const overlay_step s : {overlay_step{0x5000, 0x1000, 8}, overlay_step{0x1000, 0x5000, 8},
+             overlay_step::fill(0x1000, 8), overlay_step{0, ~std::uint64_t{0}, 1}})
+        CHECK(stored_step::of(s).step() == s);
 }
 
 TEST_CASE("what says none can be no address of a page or a breadcrumb", "[overlay][program]")

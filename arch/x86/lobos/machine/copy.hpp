@@ -286,19 +286,19 @@ template <class Mover = rep_movs> struct identity_memory : Mover {
     LOBOS_OVERLAY_INLINE static void store_u64(address at, std::uint64_t value) { *pointer<std::uint64_t>(at) = value; }
     /// As C++ would, into the registers of the string instructions.
     LOBOS_OVERLAY_INLINE static void fetch(
-        address end, address before, address& destination, address& source, address& size)
+        address end, address before, address& distance, address& source, address& size)
     {
-        address to = 0;
+        address by = 0;
         address from = 0;
         address bytes = 0;
-        asm volatile("mov (%[end],%[before]), %[to]\n\t"
+        asm volatile("mov (%[end],%[before]), %[by]\n\t"
                      "mov %c[at_source](%[end],%[before]), %[from]\n\t"
                      "mov %c[at_size](%[end],%[before]), %[bytes]"
-            : [to] "=&D"(to), [from] "=&S"(from), [bytes] "=&c"(bytes)
-            : [end] "r"(end), [before] "r"(before), [at_source] "i"(offsetof(overlay_step, source)),
-            [at_size] "i"(offsetof(overlay_step, size))
+            : [by] "=&a"(by), [from] "=&S"(from), [bytes] "=&c"(bytes)
+            : [end] "r"(end), [before] "r"(before), [at_source] "i"(offsetof(stored_step, source)),
+            [at_size] "i"(offsetof(stored_step, size))
             : "memory");
-        destination = to;
+        distance = by;
         source = from;
         size = bytes;
     }
