@@ -178,6 +178,15 @@ private:
             return bad_table(selector);
         return {};
     }
+    /// `selector` names a data segment; or none, which 64-bit code can do without [intel/vol3 §3.4.4], if
+    /// `may_be_none`.
+    result<void> data_selector_is_sound(
+        phys_addr page, const pseudo_descriptor& gdt, std::uint64_t selector, bool may_be_none) const
+    {
+        if (selector == 0 && may_be_none)
+            return {};
+        return selector_is(page, gdt, selector, is_data);
+    }
     static bool is_code_32(std::uint64_t word)
     {
         return segment_word::is_flat(word, segment_descriptor::type::code_execute_read);
@@ -228,7 +237,9 @@ private:
             selector_is(plan_.frame, frame_.gdt, frame_.code_selector, [](auto w) { return is_code(w, from_long); });
         if (!code)
             return code;
-        if (const auto data = selector_is(plan_.frame, frame_.gdt, frame_.data_selector, is_data); !data)
+        const auto data =
+            data_selector_is_sound(plan_.frame, frame_.gdt, frame_.data_selector, from_long && frame_.hub == 0);
+        if (!data)
             return data;
         const std::uint64_t switch_page = plan_.switch_page.raw();
         return gates(plan_.frame, frame_.gdt, from_long, [&](std::uint64_t handler) -> result<void> {
@@ -318,7 +329,7 @@ private:
             if (!data)
                 return data;
         }
-        return selector_is(page, gdt, frame_.entry_data_selector, is_data);
+        return data_selector_is_sound(page, gdt, frame_.entry_data_selector, ends_long() && !own_page);
     }
 
     const exec_plan& plan_;

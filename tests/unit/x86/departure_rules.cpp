@@ -424,6 +424,17 @@ TEST_CASE("selectors have to name flat segments of the table", "[x86][departure_
     try_all(long_from_64(), 232, 0x40);
 }
 
+TEST_CASE("64-bit code may have no data segment where the image is entered as it runs", "[x86][departure_rules]")
+{
+    auto none = running_64();
+    none.poke(frame + 112, 8, 0);
+    none.poke(frame + 232, 8, 0);
+    CHECK(fault_of(none.sound()) == no_fault);
+    CHECK(said(running_64(), frame + 112, 8, 4) == bad_table(4));
+    CHECK(said(long_from_64(), frame + 232, 8, 0) == bad_table(0)); // the protocol has one
+    CHECK(said(flat_from_64(), frame + 112, 8, 0) == bad_table(0)); // the hub's is 32-bit code
+}
+
 TEST_CASE("of a flat segment every bit but the accessed one counts", "[x86][departure_rules]")
 {
     const auto flipped = [](auto d, std::uint64_t page, std::uint64_t selector, unsigned bit) {
