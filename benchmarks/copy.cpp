@@ -94,8 +94,8 @@ void paper_bytes(std::byte* destination, const std::byte* source, std::size_t si
 template <class Mover> void overlay_step(std::byte* destination, const std::byte* source, std::size_t size)
 {
     machine::identity_memory<Mover> memory;
-    overlay::skips_in_plan::move(memory, std::uintptr_t{}, reinterpret_cast<std::uintptr_t>(destination),
-        reinterpret_cast<std::uintptr_t>(source), size, false);
+    const auto to = reinterpret_cast<std::uintptr_t>(destination);
+    overlay::skips_in_plan::move(memory, std::uintptr_t{}, to, to - reinterpret_cast<std::uintptr_t>(source), size);
 }
 
 void measure(benchmark::State& state, copy_function copy, std::size_t size, const variant& how)

@@ -56,7 +56,7 @@ struct staged {
             const auto here = work.steps.all().first(steps).subspan(i * plan_page::capacity);
             page.count = std::min(here.size(), plan_page::capacity);
             page.next = i + 1 == chain ? plan_page::no_page : page_at(i + 1).raw();
-            std::copy_n(here.begin(), page.count, page.steps);
+            std::ranges::transform(here.first(page.count), page.steps, stored_step::of);
             store(memory, page_at(i), page);
         }
         store(memory, safe_memory::base, overlay_program{page_at(0).raw(), overlay_program::no_trail, 0, {}});

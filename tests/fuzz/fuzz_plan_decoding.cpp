@@ -133,9 +133,10 @@ struct world {
             for (std::uint64_t i = 0; i < std::min<std::uint64_t>(count, 20); ++i) {
                 const std::uint64_t destination = short_number(in), said = short_number(in);
                 const std::uint64_t source = said == ~std::uint64_t{0} ? destination : said; // a fill is not to be rare
-                memory.put(p + 16 + 24 * i, destination - source);
-                memory.put(p + 24 + 24 * i, source);
-                memory.put(p + 32 + 24 * i, short_number(in));
+                const stored_step step = stored_step::of({destination, source, short_number(in)});
+                memory.put(p + 16 + 24 * i, step.distance);
+                memory.put(p + 24 + 24 * i, step.source);
+                memory.put(p + 32 + 24 * i, step.size);
             }
         }
         memory.safe = safe;
@@ -148,9 +149,9 @@ std::vector<overlay_step> steps_of(const world& w)
     std::vector<overlay_step> steps;
     for (std::uint64_t p = w.memory.word(w.plan.program.raw()); p != ~std::uint64_t{0}; p = w.memory.word(p))
         for (std::uint64_t i = 0; i < w.memory.word(p + 8); ++i) {
-            const std::uint64_t distance = w.memory.word(p + 16 + 24 * i);
-            const std::uint64_t source = w.memory.word(p + 24 + 24 * i);
-            steps.push_back({source + distance, source, w.memory.word(p + 32 + 24 * i)});
+            const stored_step step{
+                w.memory.word(p + 16 + 24 * i), w.memory.word(p + 24 + 24 * i), w.memory.word(p + 32 + 24 * i)};
+            steps.push_back(step.step());
         }
     return steps;
 }
