@@ -37,8 +37,8 @@ struct overlay_step {
     friend constexpr bool operator==(const overlay_step&, const overlay_step&) = default;
 };
 
-/// A step as it lies in memory: the loop has to know the distance of its two ends, and finds one of them in less than
-/// it would take to subtract them.
+/// A step as it lies in memory. The loop needs the distance, to know from which end to copy, at every step: stored, it
+/// costs one addition for the destination, where it would take a move and a subtraction.
 struct stored_step {
     std::uint64_t distance; ///< from the source to the destination, round the address space; 0: it fills
     std::uint64_t source;

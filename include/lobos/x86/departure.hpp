@@ -107,6 +107,7 @@ struct code_page_head {
 // Sanity checks: the assembly's numbers.
 static_assert(sizeof(table_page) == page_size.raw() && sizeof(departure_frame) <= departure_frame::tables_offset);
 static_assert(offsetof(table_page, gates) == 3072);
+static_assert(departure_frame::middle == 128);
 static_assert(offsetof(departure_frame, self) == 0 && offsetof(departure_frame, table_root) == 8);
 static_assert(offsetof(departure_frame, cr4) == 16 && offsetof(departure_frame, stack_alias) == 24);
 static_assert(offsetof(departure_frame, stack_top) == 32 && offsetof(departure_frame, arrive) == 40);

@@ -101,11 +101,13 @@ private:
             (ends_long() || low(f.entry)) && (f.trail == overlay_program::no_trail || low(f.trail));
     }
 
-    /// What the hub sets in IA32_EFER it sets where it writes the register, which a way that has none does not.
+    /// What the hub sets in IA32_EFER it sets where it writes the register, which a way that has none does not; and it
+    /// is long mode alone, for a reserved bit would be a fault there.
     bool register_is_written() const
     {
         const departure_frame& f = frame_;
-        return f.efer_set == 0 || (up() && static_cast<std::uint32_t>(f.efer_kept) != ~std::uint32_t{0});
+        const bool written = up() && static_cast<std::uint32_t>(f.efer_kept) != ~std::uint32_t{0};
+        return f.efer_set == 0 || (written && f.efer_set == efer::long_mode);
     }
 
     /// CR4 of the copy, and the registers of the way up, stand for the modes that the tables are made for.
@@ -178,6 +180,7 @@ private:
             return bad_table(selector);
         return {};
     }
+
     /// `selector` names a data segment; or none, which 64-bit code can do without [intel/vol3 §3.4.4], if
     /// `may_be_none`.
     result<void> data_selector_is_sound(
