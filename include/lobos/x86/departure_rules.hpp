@@ -102,12 +102,14 @@ private:
     }
 
     /// What the hub sets in IA32_EFER it sets where it writes the register, which a way that has none does not; and it
-    /// is long mode alone, for a reserved bit would be a fault there.
+    /// is long mode alone, for a reserved bit would be a fault there. A 64-bit kernel's own it clears, or PAE paging
+    /// would be long mode.
     bool register_is_written() const
     {
         const departure_frame& f = frame_;
         const bool written = up() && static_cast<std::uint32_t>(f.efer_kept) != ~std::uint32_t{0};
-        return f.efer_set == 0 || (written && f.efer_set == efer::long_mode);
+        const bool leaves_long = !from_long || f.hub == 0 || (f.efer_kept & efer::long_mode) == 0;
+        return leaves_long && (f.efer_set == 0 || (written && f.efer_set == efer::long_mode));
     }
 
     /// CR4 of the copy, and the registers of the way up, stand for the modes that the tables are made for.

@@ -174,6 +174,8 @@ TEST_CASE("long mode is asked for where the hub writes IA32_EFER, and on the way
     for (unsigned bit = 0; bit < 64; ++bit)
         CHECK(said(long_from_32(), frame + 176, 8, 0x100 ^ std::uint64_t{1} << bit) == broken_at(frame));
     CHECK(said(flat_from_32(), frame + 176, 8, 0x100) == broken_at(frame));
+    CHECK(said(flat_from_64(), frame + 168, 8, 0xffff'f7ff) == broken_at(frame)); // its own stays
+    CHECK(said(flat_from_64(), frame + 168, 8, 0xffff'feff) == no_fault);
     CHECK(said(running_32(), frame + 176, 8, 0x100) == broken_at(frame));
 }
 
