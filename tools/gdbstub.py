@@ -21,6 +21,8 @@ QEMU 7.2, TCG. What to know of it:
 - A breakpoint is an address without an address space: it stops whoever executes there, before or after any change of
   tables and modes. Software and hardware breakpoints are one and the same; nothing is written into memory.
 - One step of a repeated string instruction is one of its iterations, and one more that finds the counter at 0.
+- Once in some 20,000 a step ends before its instruction, with nothing changed: who knows that the instruction goes
+  elsewhere takes `step_elsewhere`.
 - Steps keep interrupts and timers off unless `step(interrupts=True)`. An exception is still delivered: the step ends at
   the first instruction of its handler. A triple fault resets the machine, which with -no-reboot ends QEMU: `Gone`.
 """
@@ -368,6 +370,15 @@ class Stub:
         self._set_step_mode(STEP_ONLY if interrupts else STEP_ONLY | STEP_NO_INTERRUPTS | STEP_NO_TIMERS)
         self.resume_unattended(b"s")
         return self.wait(timeout)
+
+    def step_elsewhere(self, interrupts: bool = False) -> int:
+        """One step of what does not stay where it is, and the address that it ends at: the same only if two steps in a
+        row end there."""
+        begin = self.pc
+        self.step(interrupts)
+        if self.pc == begin:
+            self.step(interrupts)
+        return self.pc
 
     def resume(self, timeout: float | None = None) -> Stop:
         """Until the next stop. From a breakpoint it goes on: the instruction there is executed first."""

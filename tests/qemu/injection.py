@@ -216,13 +216,11 @@ class Route:
         """The handler's only instruction returns to where it was."""
         registers = self.stub.registers()
         self.session.command("inject-nmi")
-        self.stub.step(interrupts=True)
-        if self.stub.pc == point.pc:
+        handler = self.stub.step_elsewhere(interrupts=True)
+        if handler == point.pc:
             raise Failure(f"{point}: no NMI arrives")
-        handler = self.stub.pc
-        self.stub.step()
-        if self.stub.pc != point.pc:
-            raise Failure(f"{point}: the NMI's handler at {handler:#x} returns to {self.stub.pc:#x}")
+        if (back := self.stub.step_elsewhere()) != point.pc:
+            raise Failure(f"{point}: the NMI's handler at {handler:#x} returns to {back:#x}")
         after = self.stub.registers()
         names = [name for name in registers if registers[name] != after.get(name)]
         if names:
