@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later OR BSD-2-Clause
 // Memory that 32-bit code does not reach: a 64-bit kernel copies from there and to there as long as the copy is paged.
 
+#include <tests/support/effort.hpp>
 #include <tests/support/exec_grid.hpp>
 
 using namespace lobos;
@@ -63,7 +64,7 @@ template <class Paging, class Image> result<void> arrives(std::uint32_t seed, ph
 
 TEST_CASE("a 64-bit kernel's paged copy reaches above 4 GiB, and so does a 64-bit image")
 {
-    for (const std::uint32_t seed : {0u, 1u}) {
+    for (std::uint32_t seed = 0; seed < effort(1u, 2u, 2u); ++seed) {
         CAPTURE(seed);
         CHECK(arrives<paging_4level, image::flat_32>(seed, low, copy_regime::paged));
         CHECK(arrives<paging_4level, image::long_64<paging_4level>>(seed, high, copy_regime::paged));

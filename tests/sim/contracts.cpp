@@ -102,7 +102,7 @@ bytes kernel_with(std::initializer_list<std::uint32_t> words)
 
 TEST_CASE("a multiboot 1 kernel is told of its memory and its modules")
 {
-    const std::uint32_t seed = GENERATE_COPY(range(0u, effort(4u, 32u)));
+    const std::uint32_t seed = GENERATE_COPY(range(0u, effort(1u, 4u, 32u)));
     const copy_regime regime = GENERATE(copy_regime::paged, copy_regime::unpaged);
     CAPTURE(seed, regime == copy_regime::paged);
     told_scenario s{seed, kernel_with({0x1bad'b002, 3, 0u - 0x1bad'b002u - 3u})};
@@ -129,7 +129,7 @@ TEST_CASE("a multiboot 1 kernel is told of its memory and its modules")
 
 TEST_CASE("a multiboot 2 kernel is told of its memory and its modules")
 {
-    const std::uint32_t seed = GENERATE_COPY(range(0u, effort(4u, 32u)));
+    const std::uint32_t seed = GENERATE_COPY(range(0u, effort(1u, 4u, 32u)));
     CAPTURE(seed);
     told_scenario s{seed, kernel_with({0xe852'50d6, 0, 32, 0u - 0xe852'50d6u - 32u, 6, 8, 0, 8})};
     auto image = load_multiboot2(s.kernel_file.source(s.machine.memory()));
@@ -150,7 +150,7 @@ TEST_CASE("a multiboot 2 kernel is told of its memory and its modules")
 
 TEST_CASE("a PVH kernel is told of its memory and its modules")
 {
-    const std::uint32_t seed = GENERATE_COPY(range(0u, effort(4u, 32u)));
+    const std::uint32_t seed = GENERATE_COPY(range(0u, effort(1u, 4u, 32u)));
     CAPTURE(seed);
     told_scenario s{seed, pvh_kernel<elf64>()};
     auto image = load_pvh(s.kernel_file.source(s.machine.memory()));
@@ -169,7 +169,7 @@ TEST_CASE("a PVH kernel is told of its memory and its modules")
 
 TEST_CASE("a kernel is entered paged on tables of its own, and finds a module where it lies")
 {
-    const std::uint32_t seed = GENERATE_COPY(range(0u, effort(4u, 32u)));
+    const std::uint32_t seed = GENERATE_COPY(range(0u, effort(1u, 4u, 32u)));
     const copy_regime regime = GENERATE(copy_regime::paged, copy_regime::unpaged);
     CAPTURE(seed, regime == copy_regime::paged);
     told_scenario s{seed, bytes(0x3456, std::byte{0x90})};

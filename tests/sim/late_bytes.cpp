@@ -61,7 +61,7 @@ void check_late_bytes(sim::x86_kernel& k, byte_count ram, const raw_contract& co
 
 TEST_CASE("after the point of no return only live destinations are written, each byte once")
 {
-    const std::uint32_t seed = GENERATE_COPY(range(0u, effort(24u, 200u)));
+    const std::uint32_t seed = GENERATE_COPY(range(0u, effort(4u, 24u, 200u)));
     CAPTURE(seed);
     constexpr byte_count ram = byte_count::of(4u << 20);
     sim::x86_kernel k{ram, seed};
@@ -108,8 +108,8 @@ TEST_CASE("a file in its own destination, page by page in another order, costs a
 
 TEST_CASE("an image of nine tenths of memory, scattered over its own destination")
 {
-    constexpr byte_count ram = byte_count::of(16u << 20);
-    constexpr byte_count size = byte_count::of((16u << 20) / 10 * 9);
+    const byte_count ram = effort(byte_count::of(4u << 20), byte_count::of(16u << 20), byte_count::of(16u << 20));
+    const byte_count size = byte_count::of(ram.raw() / 10 * 9);
     sim::x86_kernel k{ram};
     bytes file(static_cast<std::size_t>(size.raw()));
     for (std::size_t i = 0; i < file.size(); ++i)

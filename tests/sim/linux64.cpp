@@ -39,7 +39,7 @@ template <class Paging> struct linux64_world : linux_world<Paging> {
 TEMPLATE_TEST_CASE("Linux is entered in 64-bit mode on four levels, and finds everything where it is told", "",
     paging_4m, paging_pae, paging_4level, paging_5level)
 {
-    const std::uint32_t seed = GENERATE_COPY(range(0u, effort(2u, 16u)));
+    const std::uint32_t seed = GENERATE_COPY(range(0u, effort(1u, 2u, 16u)));
     const copy_regime regime = GENERATE(copy_regime::paged, copy_regime::unpaged);
     CAPTURE(seed, regime == copy_regime::paged);
     linux64_world<TestType> s{seed};
@@ -93,7 +93,7 @@ TEMPLATE_TEST_CASE("Linux is entered in 64-bit mode on four levels, and finds ev
 TEST_CASE("a 64-bit Linux that is refused leaves a 64-bit kernel as it was, and then goes")
 {
     std::size_t requests = 1;
-    for (std::size_t n = 0; n < requests; ++n) {
+    for (std::size_t n = 0; n < requests; n += stride(5u)) {
         CAPTURE(n);
         linux64_world<paging_5level> s{0};
         const linux64_entry contract{*s.image};

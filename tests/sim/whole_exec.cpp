@@ -9,7 +9,7 @@ using namespace lobos::test;
 
 TEST_CASE("a Linux kernel with initrd replaces the running kernel, to the last byte")
 {
-    const std::uint32_t seed = GENERATE_COPY(range(0u, effort(8u, 64u)));
+    const std::uint32_t seed = GENERATE_COPY(range(0u, effort(2u, 8u, 64u)));
     CAPTURE(seed);
     linux_scenario s{seed};
     // What lies in free memory is put there early; in every other world that is refused, and the loop has it all to do.
@@ -80,7 +80,7 @@ TEST_CASE("a Linux kernel with initrd replaces the running kernel, to the last b
 
 TEST_CASE("a paged kernel is entered at its virtual address, and the log in its padding survives")
 {
-    const std::uint32_t seed = GENERATE_COPY(range(0u, effort(8u, 64u)));
+    const std::uint32_t seed = GENERATE_COPY(range(0u, effort(2u, 8u, 64u)));
     CAPTURE(seed);
     paged_scenario s{seed};
     const auto contract = s.load();
@@ -195,7 +195,7 @@ TEST_CASE("an exec that is dropped was never there")
 
 TEST_CASE("a Linux kernel is entered by the 32-bit protocol after a copy without paging")
 {
-    const std::uint32_t seed = GENERATE_COPY(range(0u, effort(4u, 32u)));
+    const std::uint32_t seed = GENERATE_COPY(range(0u, effort(1u, 4u, 32u)));
     CAPTURE(seed);
     linux_scenario s{seed};
     s.machine.injected.fail_every(sim::glue_call::allocate_page_at, seed % 2 != 0);

@@ -198,7 +198,7 @@ template <class Paging, class Image> void check_exec(std::uint32_t seed, copy_re
 /// Both copy regimes, many worlds; where the state does not allow a copy without paging, that is refused.
 template <class Paging, class Image> void check_execs()
 {
-    for (std::uint32_t seed = 0; seed < effort(2u, 16u); ++seed) {
+    for (std::uint32_t seed = 0; seed < effort(1u, 2u, 16u); ++seed) {
         check_exec<Paging, Image>(seed, copy_regime::paged);
         if (!grid_cell<Paging, Image>::stays)
             check_exec<Paging, Image>(seed, copy_regime::unpaged);

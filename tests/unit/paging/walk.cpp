@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later OR BSD-2-Clause
 #include <lobos/paging/walk.hpp>
 
+#include <tests/support/effort.hpp>
 #include <tests/support/paging_modes.hpp>
 
 using namespace lobos;
@@ -159,7 +160,7 @@ TEMPLATE_LIST_TEST_CASE("a walk is the manual's, over tables made by chance", "[
     using world_type = table_world<TestType>;
     std::mt19937_64 random{20};
     unsigned seen[3] = {};
-    for (int round = 0; round < 6; ++round) {
+    for (int round = 0; round < effort(1, 6, 6); ++round) {
         // Every table of every level is a row of chances; entries for tables name one of the level below.
         world_type world;
         std::uint64_t tables[mode::levels][4];

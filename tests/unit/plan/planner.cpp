@@ -6,6 +6,7 @@
 
 #include <tests/catch.hpp>
 #include <tests/support/byte_memory.hpp>
+#include <tests/support/effort.hpp>
 #include <tests/support/origins.hpp>
 
 using namespace lobos;
@@ -428,8 +429,8 @@ TEST_CASE("two large files that change places", "[plan][planner]")
     const std::uint64_t odd = GENERATE(0u, 0x123u);
     const std::uint64_t shift = GENERATE(0u, 0x200u); // a bzImage's kernel begins at a sector of its file
     CAPTURE(odd, shift);
-    constexpr std::uint64_t kernel = 1025 * 0x1000;
-    constexpr std::uint64_t initrd = 384 * 0x1000;
+    const std::uint64_t kernel = effort(41u, 1025u, 1025u) * 0x1000;
+    const std::uint64_t initrd = effort(16u, 384u, 384u) * 0x1000;
     planned p;
     p.copy(0x10'0000 + initrd, kernel - odd, {piece(0x10'0000 + shift, kernel)});
     p.copy(0x10'0000, initrd - odd, {piece(0x10'0000 + kernel, initrd)});

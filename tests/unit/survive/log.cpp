@@ -8,6 +8,7 @@
 
 #include <tests/catch.hpp>
 #include <tests/support/byte_memory.hpp>
+#include <tests/support/effort.hpp>
 
 using namespace lobos;
 using namespace lobos::test;
@@ -267,7 +268,8 @@ TEST_CASE("every flipped bit is harmless or reported", "[survive][log]")
 
     std::size_t harmless = 0;
     std::size_t reported = 0;
-    for (std::size_t bit = 0; bit < memory.content.size() * 8; ++bit) {
+    const auto step = stride<std::size_t>(13);
+    for (std::size_t bit = 0; bit < memory.content.size() * 8; bit += step) {
         const auto mask = static_cast<std::byte>(1u << bit % 8);
         memory.content[bit / 8] ^= mask;
         const reading now = reopened(memory);
@@ -296,8 +298,12 @@ TEST_CASE("every flipped bit is harmless or reported", "[survive][log]")
     std::size_t told = 0;
     for (const std::string& s : model.text)
         told += 8 + s.size();
-    CHECK(reported == told * 8);
-    CHECK(harmless == (memory.content.size() - 56 - told) * 8);
+    if (step == 1) {
+        CHECK(reported == told * 8);
+        CHECK(harmless == (memory.content.size() - 56 - told) * 8);
+    }
+    CHECK(reported != 0);
+    CHECK(harmless != 0);
 }
 
 TEST_CASE("a log goes on after a record was damaged", "[survive][log]")
@@ -331,7 +337,7 @@ TEST_CASE("a power cut between two writes, or within one, loses at most the reco
 {
     std::mt19937 random{11};
     std::size_t cuts = 0;
-    for (int round = 0; round < 120; ++round) {
+    for (int round = 0; round < 120; round += stride(8)) {
         region_memory memory;
         ring_model model;
         log_type log = created(memory);
@@ -377,7 +383,7 @@ TEST_CASE("a power cut between two writes, or within one, loses at most the reco
         for (std::size_t k = 0; k < whole.bytes_written; ++k)
             survives([k](region_memory& m) { m.bytes_left = k; });
     }
-    CHECK(cuts > 10000);
+    CHECK(cuts > effort(1000u, 10000u, 10000u));
 }
 
 TEST_CASE("a region that is too small, or starts off a page, holds no log", "[survive][log]")
