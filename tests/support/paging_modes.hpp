@@ -9,6 +9,7 @@
 #include <string>
 #include <tuple>
 
+#include <lobos/alpha/paging_8k.hpp>
 #include <lobos/paging/clone.hpp>
 #include <lobos/x86/paging_4k.hpp>
 #include <lobos/x86/paging_4level.hpp>
@@ -39,7 +40,7 @@ inline manual_walk absent_at(std::uint64_t entry_at, unsigned level)
     return {manual_walk::absent, entry_at, 0, 0, false, 0, level};
 }
 
-/// What a mode's manual says. Virtual addresses are counted from 0 to `1 << address_bits`, holes left out; `address_of`
+/// What a mode's manual says. Virtual addresses are counted from 0 to `addresses`, holes left out; `address_of`
 /// says which address of the machine that is.
 template <class Paging> struct manual;
 
@@ -48,7 +49,7 @@ template <> struct manual<example_paging> {
     static constexpr unsigned levels = 2;
     static constexpr unsigned page_levels = 2;  ///< the lowest ones, where an entry may be a page
     static constexpr unsigned largest_made = 1; ///< the largest page that a clone makes
-    static constexpr std::uint64_t address_bits = 16, smallest_page = 256, table_size = 32;
+    static constexpr std::uint64_t addresses = std::uint64_t{1} << 16, smallest_page = 256, table_size = 32;
     static constexpr std::uint64_t physical_bits = 16;
     static constexpr std::uint64_t first_hole = 0x1'0000; ///< the first address without a translation
     static constexpr std::uint64_t much = 0x1'0000;       ///< that one test maps one to one
@@ -89,7 +90,8 @@ template <> struct manual<example_paging> {
 /// From [intel/vol3 §4.3], tables 4-4 to 4-6.
 template <> struct manual<x86::paging_4m> {
     static constexpr unsigned levels = 2, page_levels = 2, largest_made = 1;
-    static constexpr std::uint64_t address_bits = 32, smallest_page = 4096, table_size = 4096, physical_bits = 32;
+    static constexpr std::uint64_t addresses = std::uint64_t{1} << 32, smallest_page = 4096, table_size = 4096,
+                                   physical_bits = 32;
     static constexpr std::uint64_t first_hole = 0x1'0000'0000, much = 0x1'0000'0000;
     static constexpr std::uint64_t address_of(std::uint64_t v) { return v; }
     static constexpr std::uint64_t span[] = {4096, 0x40'0000};
@@ -127,7 +129,8 @@ template <> struct manual<x86::paging_4m> {
 /// From [intel/vol3 §4.3], tables 4-5 and 4-6, with CR4.PSE clear.
 template <> struct manual<x86::paging_4k> {
     static constexpr unsigned levels = 2, page_levels = 1, largest_made = 0;
-    static constexpr std::uint64_t address_bits = 32, smallest_page = 4096, table_size = 4096, physical_bits = 32;
+    static constexpr std::uint64_t addresses = std::uint64_t{1} << 32, smallest_page = 4096, table_size = 4096,
+                                   physical_bits = 32;
     static constexpr std::uint64_t first_hole = 0x1'0000'0000, much = 0x1000'0000;
     static constexpr std::uint64_t address_of(std::uint64_t v) { return v; }
     static constexpr std::uint64_t span[] = {4096, 0x40'0000};
@@ -159,7 +162,8 @@ template <> struct manual<x86::paging_4k> {
 template <> struct manual<x86::paging_pae> {
     static constexpr unsigned levels = 3, page_levels = 2, largest_made = 1;
     static constexpr unsigned rights_levels = 2; // the pointers say nothing of them
-    static constexpr std::uint64_t address_bits = 32, smallest_page = 4096, table_size = 4096, physical_bits = 52;
+    static constexpr std::uint64_t addresses = std::uint64_t{1} << 32, smallest_page = 4096, table_size = 4096,
+                                   physical_bits = 52;
     static constexpr std::uint64_t first_hole = 0x1'0000'0000, much = 0x1'0000'0000;
     static constexpr std::uint64_t root_bytes = 32;
     static constexpr std::uint64_t address_of(std::uint64_t v) { return v; }
@@ -211,7 +215,8 @@ template <> struct manual<x86::paging_pae> {
 /// From [intel/vol3 §4.5], tables 4-15 to 4-20. The upper half of the 2^48 addresses lies at the top of 2^64.
 template <> struct manual<x86::paging_4level> {
     static constexpr unsigned levels = 4, page_levels = 3, largest_made = 1;
-    static constexpr std::uint64_t address_bits = 48, smallest_page = 4096, table_size = 4096, physical_bits = 52;
+    static constexpr std::uint64_t addresses = std::uint64_t{1} << 48, smallest_page = 4096, table_size = 4096,
+                                   physical_bits = 52;
     static constexpr std::uint64_t first_hole = 0x8000'0000'0000, much = 0x4'0000'0000;
     static constexpr std::uint64_t address_of(std::uint64_t v)
     {
@@ -274,7 +279,7 @@ template <> struct manual<x86::paging_4level_1g> : manual<x86::paging_4level> {
 /// From [intel/vol3 §4.5] with CR4.LA57: a PML5 above, whose entries are as the PML4's (table 4-14).
 template <> struct manual<x86::paging_5level> : manual<x86::paging_4level> {
     static constexpr unsigned levels = 5;
-    static constexpr std::uint64_t address_bits = 57;
+    static constexpr std::uint64_t addresses = std::uint64_t{1} << 57;
     static constexpr std::uint64_t first_hole = 0x100'0000'0000'0000;
     static constexpr std::uint64_t address_of(std::uint64_t v)
     {
@@ -298,6 +303,48 @@ template <> struct manual<x86::paging_5level_1g> : manual<x86::paging_5level> {
     static constexpr std::uint64_t much = 0x8000'0000'0000;
 };
 
+/// From [alpha/arm II-B]. What is called present here is valid and the kernel's to read. The third quarter of the
+/// addresses, kseg, has no tables.
+template <> struct manual<alpha::paging_8k> {
+    static constexpr unsigned levels = 3, page_levels = 1, largest_made = 0;
+    static constexpr unsigned rights_levels = 1; // tables say nothing of them
+    static constexpr std::uint64_t addresses = std::uint64_t{3} << 41, smallest_page = 0x2000, table_size = 0x2000;
+    static constexpr std::uint64_t physical_bits = 45;
+    static constexpr unsigned frame_bit = 32;
+    static constexpr std::uint64_t first_hole = std::uint64_t{1} << 42, much = 0x4000'0000;
+    static constexpr std::uint64_t address_of(std::uint64_t v)
+    {
+        return v >= first_hole && v < addresses ? v + (0xffff'fe00'0000'0000 - first_hole) : v;
+    }
+    static constexpr std::uint64_t span[] = {0x2000, 0x80'0000, 0x2'0000'0000};
+    static constexpr std::uint64_t present = 0x101, writable = 0x1000;
+    static constexpr std::uint64_t page[] = {0, 0, 0};
+    static constexpr std::uint64_t noted[] = {0xffff'eef2, 0, 0}; // all but V, FOW, FOE, KRE, KWE and PFN
+    static constexpr std::uint64_t preset[] = {0, 0, 0};
+    static constexpr std::uint64_t no_execute = 8;
+    static constexpr std::uint64_t memory_type[] = {0, 0, 0};
+    static constexpr std::uint64_t reserved[] = {0, 0, 0};
+    static constexpr std::uint64_t table_noted = 0xffff'fefe;
+
+    static manual_walk look(byte_memory& memory, std::uint64_t root, std::uint64_t v)
+    {
+        const std::uint64_t place = address_of(v);
+        std::uint64_t table = root;
+        for (unsigned level = 2;; --level) {
+            const std::uint64_t at = table + place / span[level] % 1024 * 8;
+            const std::uint64_t entry = load<std::uint64_t>(memory, phys_addr::at(at));
+            const std::uint64_t page_at = (entry >> 32) * 0x2000;
+            if ((entry & 0x100) == 0 || entry % 2 == 0)
+                return absent_at(at, level);
+            if (level == 0) {
+                const bool writes = (entry & 0x1000) != 0 && (entry & 4) == 0;
+                return {manual_walk::mapped, at, entry, page_at + v % 0x2000, writes, 0x2000, 0, (entry & 8) == 0};
+            }
+            table = page_at;
+        }
+    }
+};
+
 /// One line for each mode.
 using paging_modes = std::tuple< //
     example_paging,              //
@@ -307,7 +354,8 @@ using paging_modes = std::tuple< //
     x86::paging_4level,          //
     x86::paging_4level_1g,       //
     x86::paging_5level,          //
-    x86::paging_5level_1g        //
+    x86::paging_5level_1g,       //
+    alpha::paging_8k             //
     >;
 
 /// How many levels, from the lowest on, say what is permitted; where fewer than all, the others' bits are reserved.
@@ -317,6 +365,24 @@ template <class Paging> constexpr unsigned rights_levels()
         return manual<Paging>::rights_levels;
     else
         return manual<Paging>::levels;
+}
+
+/// How the place of a page or a table is written in an entry: as it is, or as a number of pages from some bit on.
+template <class Paging> constexpr std::uint64_t in_entry(std::uint64_t place)
+{
+    if constexpr (requires { manual<Paging>::frame_bit; })
+        return place / manual<Paging>::smallest_page << manual<Paging>::frame_bit;
+    else
+        return place;
+}
+
+/// And the place of the table that an entry names.
+template <class Paging> constexpr std::uint64_t table_in(std::uint64_t entry)
+{
+    if constexpr (requires { manual<Paging>::frame_bit; })
+        return (entry >> manual<Paging>::frame_bit) * manual<Paging>::smallest_page;
+    else
+        return entry & ~std::uint64_t{manual<Paging>::table_size - 1} & ~manual<Paging>::no_execute;
 }
 
 /// Whether the mode reserves any bit.
@@ -357,7 +423,7 @@ template <class Paging> struct table_world {
 
     static std::uint64_t index(unsigned level, std::uint64_t v)
     {
-        return v / mode::span[level] % (mode::table_size / sizeof(word));
+        return mode::address_of(v) / mode::span[level] % (mode::table_size / sizeof(word));
     }
     void put(std::uint64_t table, unsigned level, std::uint64_t v, std::uint64_t bits)
     {
@@ -374,8 +440,9 @@ template <class Paging> struct table_world {
         std::uint64_t table = root;
         for (unsigned above = mode::levels - 1; above > level; --above) {
             if ((get(table, above, v) & mode::present) == 0)
-                put(table, above, v, new_table() | (bits & ~(above < rights_levels<Paging>() ? 0 : forbidding)));
-            table = get(table, above, v) & ~std::uint64_t{mode::table_size - 1} & ~mode::no_execute;
+                put(table, above, v,
+                    in_entry<Paging>(new_table()) | (bits & ~(above < rights_levels<Paging>() ? 0 : forbidding)));
+            table = table_in<Paging>(get(table, above, v));
         }
         return table;
     }
@@ -383,7 +450,7 @@ template <class Paging> struct table_world {
     /// A page on `level`; `bits` beside present and the page bit.
     void map(unsigned level, std::uint64_t v, std::uint64_t physical, std::uint64_t bits = mode::writable)
     {
-        put(table_for(level, v), level, v, physical | mode::present | mode::page[level] | bits);
+        put(table_for(level, v), level, v, in_entry<Paging>(physical) | mode::present | mode::page[level] | bits);
     }
 
     manual_walk look(std::uint64_t v) { return look(root, v); }

@@ -89,7 +89,7 @@ struct exec : table_world<paging> {
     template <class Mode = paging> pages mapped(phys_addr from)
     {
         pages all;
-        for (std::uint64_t v = 0; v >> manual<Mode>::address_bits == 0;) {
+        for (std::uint64_t v = 0; v < manual<Mode>::addresses;) {
             const manual_walk found = manual<Mode>::look(memory, from.raw(), v);
             if (found.what == manual_walk::mapped)
                 all[v] = found.physical;

@@ -61,7 +61,7 @@ TEMPLATE_LIST_TEST_CASE("the sizes of a mode fit together", "[paging][traits]", 
     CHECK(TestType::largest_new_leaf == mode::largest_made);
     STATIC_REQUIRE(TestType::template may_be_leaf<TestType::largest_new_leaf>);
     STATIC_REQUIRE(span_of<TestType, TestType::largest_new_leaf> >= TestType::granule);
-    CHECK(covered == mode::address_bits);
+    CHECK(covered == static_cast<unsigned>(std::bit_width(mode::addresses - 1)));
     CHECK(granule_is_a_page);
     STATIC_REQUIRE(TestType::template may_be_leaf<0>);
 }
@@ -70,7 +70,7 @@ TEMPLATE_LIST_TEST_CASE(
     "a mode reaches every address that the manual names, and no other", "[paging][traits]", paging_modes)
 {
     using mode = manual<TestType>;
-    constexpr std::uint64_t end = std::uint64_t{1} << mode::address_bits;
+    constexpr std::uint64_t end = mode::addresses;
     constexpr std::uint64_t hole = mode::first_hole;
     const auto reached = [](std::uint64_t first, std::uint64_t last) {
         return reaches<TestType>(virt_range::between(virt_addr::at(first), virt_addr::at(last)));
@@ -104,7 +104,9 @@ TEMPLATE_LIST_TEST_CASE("an entry that was made says what was asked for", "[pagi
                     CAPTURE(+level, place);
                     const entry e = entry::leaf(phys_addr::at(place), rights);
                     const std::uint64_t writable = rights == lobos::access::read_write ? mode::writable : 0;
-                    CHECK(e.bits == (place | mode::present | writable | mode::page[level] | mode::preset[level]));
+                    CHECK(e.bits ==
+                        (in_entry<TestType>(place) | mode::present | writable | mode::page[level] |
+                            mode::preset[level]));
                     CHECK(e.present());
                     CHECK(e.valid());
                     CHECK(e.is_leaf());
@@ -138,7 +140,8 @@ TEMPLATE_LIST_TEST_CASE(
                 for (const bool executable : {true, false}) {
                     const std::uint64_t asked = (rights == lobos::access::read_write ? mode::writable : 0) |
                         (executable ? 0 : mode::no_execute);
-                    const std::uint64_t base = place | mode::present | mode::page[level] | mode::memory_type[level];
+                    const std::uint64_t base =
+                        in_entry<TestType>(place) | mode::present | mode::page[level] | mode::memory_type[level];
                     const entry e{static_cast<TestType::word>(base | mode::noted[level] | writable)};
                     CHECK(kept(e, rights, executable).bits == (base | mode::preset[level] | asked));
                 }

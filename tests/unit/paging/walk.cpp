@@ -46,7 +46,7 @@ TEMPLATE_LIST_TEST_CASE(
     using mode = manual<TestType>;
     for (unsigned level = 0; level < mode::page_levels; ++level) {
         const std::uint64_t size = mode::span[level];
-        const std::uint64_t top = (std::uint64_t{1} << mode::address_bits) - size;
+        const std::uint64_t top = mode::addresses - size;
         for (const std::uint64_t v : {std::uint64_t{0}, 3 * size, top}) {
             table_world<TestType> world;
             CAPTURE(level, v);
@@ -78,7 +78,7 @@ TEMPLATE_LIST_TEST_CASE("all levels have to permit a write", "[paging][walk]", p
         for (unsigned level = mode::levels - 1; level > 0; --level) {
             const std::uint64_t next = world.new_table();
             const bool permits = level < rights_levels<TestType>() && (forbidden >> level & 1) == 0;
-            world.put(table, level, 0, next | mode::present | (permits ? mode::writable : 0));
+            world.put(table, level, 0, in_entry<TestType>(next) | mode::present | (permits ? mode::writable : 0));
             table = next;
         }
         world.put(table, 0, 0, mode::present | (forbidden & 1 ? 0 : mode::writable));
@@ -97,7 +97,8 @@ TEMPLATE_LIST_TEST_CASE("all levels have to let instructions be fetched", "[pagi
         std::uint64_t table = world.root;
         for (unsigned level = mode::levels - 1; level > 0; --level) {
             const std::uint64_t next = world.new_table();
-            world.put(table, level, 0, next | mode::present | (forbidden >> level & 1 ? mode::no_execute : 0));
+            world.put(table, level, 0,
+                in_entry<TestType>(next) | mode::present | (forbidden >> level & 1 ? mode::no_execute : 0));
             table = next;
         }
         world.put(table, 0, 0, mode::present | (forbidden & 1 ? mode::no_execute : 0));
@@ -146,7 +147,7 @@ TEMPLATE_LIST_TEST_CASE(
 {
     using mode = manual<TestType>;
     byte_memory none{0};
-    const std::uint64_t end = std::uint64_t{1} << mode::address_bits;
+    const std::uint64_t end = mode::addresses;
     const std::uint64_t past = mode::first_hole == end ? ~std::uint64_t{0} : mode::address_of(mode::first_hole) - 1;
     for (const std::uint64_t v : {end, std::uint64_t{mode::first_hole}, past}) {
         const auto found = walk<TestType>(none, 0_pa, virt_addr::at(v));
@@ -176,7 +177,7 @@ TEMPLATE_LIST_TEST_CASE("a walk is the manual's, over tables made by chance", "[
                     const bool page = level < mode::page_levels && (level == 0 || chances & 1);
                     std::uint64_t bits = any | mode::page[level];
                     if (!page)
-                        bits = tables[level - 1][chances >> 1 & 3] |
+                        bits = in_entry<TestType>(tables[level - 1][chances >> 1 & 3]) |
                             (any & (mode::table_noted | mode::writable | mode::present));
                     if (level >= mode::page_levels)
                         bits |= any & mode::reserved[level];
@@ -188,7 +189,7 @@ TEMPLATE_LIST_TEST_CASE("a walk is the manual's, over tables made by chance", "[
                 }
         std::string first;
         // Every page, or as many at random.
-        const std::uint64_t pages = (std::uint64_t{1} << mode::address_bits) / mode::smallest_page;
+        const std::uint64_t pages = mode::addresses / mode::smallest_page;
         const std::uint64_t looks = std::min<std::uint64_t>(pages, 1u << 17);
         for (std::uint64_t n = 0; n < looks && first.empty(); ++n) {
             const std::uint64_t v = (pages == looks ? n : random() % pages) * mode::smallest_page;
