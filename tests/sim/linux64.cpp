@@ -92,8 +92,15 @@ TEMPLATE_TEST_CASE("Linux is entered in 64-bit mode on four levels, and finds ev
 
 TEST_CASE("a 64-bit Linux that is refused leaves a 64-bit kernel as it was, and then goes")
 {
-    std::size_t requests = 1;
-    for (std::size_t n = 0; n < requests; n += stride(5u)) {
+    const auto requests = [] {
+        linux64_world<paging_5level> s{0};
+        const linux64_entry contract{*s.image};
+        s.machine.fail_requests({});
+        REQUIRE(prepare(s.machine, contract));
+        return s.machine.requests();
+    }();
+    CHECK(requests > 20);
+    for (std::size_t n = 0; n < requests; n += stride<std::size_t>(5)) {
         CAPTURE(n);
         linux64_world<paging_5level> s{0};
         const linux64_entry contract{*s.image};
@@ -101,7 +108,6 @@ TEST_CASE("a 64-bit Linux that is refused leaves a 64-bit kernel as it was, and 
         s.machine.fail_request(n);
         {
             const auto staged = prepare(s.machine, contract);
-            requests = std::max(requests, s.machine.requests() + 1);
             if (!staged)
                 CHECK((staged.error().code == fault_code::no_memory || staged.error().code == fault_code::not_mapped));
         }
@@ -113,5 +119,4 @@ TEST_CASE("a 64-bit Linux that is refused leaves a 64-bit kernel as it was, and 
         REQUIRE(std::holds_alternative<sim::entry_state>(outcome));
         CHECK(std::get<sim::entry_state>(outcome).code_64);
     }
-    CHECK(requests > 20);
 }

@@ -161,7 +161,7 @@ TEMPLATE_LIST_TEST_CASE("a walk is the manual's, over tables made by chance", "[
     using world_type = table_world<TestType>;
     std::mt19937_64 random{20};
     unsigned seen[3] = {};
-    for (int round = 0; round < effort(1, 6, 6); ++round) {
+    for (int round = 0; round < effort(2, 6, 6); ++round) {
         // Every table of every level is a row of chances; entries for tables name one of the level below.
         world_type world;
         std::uint64_t tables[mode::levels][4];
