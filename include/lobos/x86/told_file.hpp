@@ -55,8 +55,8 @@ public:
                 continue;
             const std::uint64_t pad = address(part(i) + (wide() ? 48 : 28)) == 8 ? 7 : 3;
             const std::uint64_t first = address(part(i) + (wide() ? 8 : 4));
-            const std::uint64_t end = first + address(part(i) + (wide() ? 32 : 16));
-            for (std::uint64_t at = first; at < end && at >= first;) {
+            const std::uint64_t size = address(part(i) + (wide() ? 32 : 16));
+            for (std::uint64_t at = first; at >= first && at - first < size && at < file_.size().raw();) {
                 const std::uint64_t value = first + ((at - first + 12 + word(at) + pad) & ~pad);
                 if (word(at) == 4 && word(at + 8) == 18 && word(at + 12) == 0x006e'6558) // "Xen"
                     return word(value) == entry.raw() && (word(at + 4) == 4 || word(value + 4) == 0);
@@ -95,7 +95,7 @@ private:
         return {};
     }
 
-    /// Numbers past the end of the file are 0.
+    /// Numbers past the end of the file are 0. No loop may count on meeting another there.
     template <class T> T number(std::uint64_t at) const
     {
         T value = 0;

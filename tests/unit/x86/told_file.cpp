@@ -117,6 +117,20 @@ TEMPLATE_TEST_CASE("the entry that a note of Xen's names", "", elf32, elf64)
     }
 }
 
+TEMPLATE_TEST_CASE("notes end where the file does, whatever its header says", "", elf32, elf64)
+{
+    using address = typename TestType::address;
+    const auto load = [](const auto& file) { return load_flat_elf(file); };
+    for (const address size : {static_cast<address>(0x7fff'ffff'ffff'fff0), static_cast<address>(~address{0})}) {
+        auto kernel = small_kernel<TestType>();
+        kernel.parts[0].p_paddr = 0x10'0000;
+        kernel.parts[2].p_paddr = 0x10'1000;
+        kernel.parts[1] = note_part<TestType>(0x400, size, 4);
+        told t{kernel.build(), load};
+        CHECK_FALSE(t.file().is_pvh_entry(0x10'0100_pa));
+    }
+}
+
 TEST_CASE("no file names no entry")
 {
     byte_memory memory{0};
