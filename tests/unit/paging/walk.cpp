@@ -190,7 +190,7 @@ TEMPLATE_LIST_TEST_CASE("a walk is the manual's, over tables made by chance", "[
         std::string first;
         // Every page, or as many at random.
         const std::uint64_t pages = mode::addresses / mode::smallest_page;
-        const std::uint64_t looks = std::min<std::uint64_t>(pages, 1u << 17);
+        const std::uint64_t looks = std::min<std::uint64_t>(pages, 1u << effort(13, 17, 17));
         for (std::uint64_t n = 0; n < looks && first.empty(); ++n) {
             const std::uint64_t v = (pages == looks ? n : random() % pages) * mode::smallest_page;
             first = difference(world, v);
