@@ -46,7 +46,7 @@ template <unsigned Level> struct page_entry {
     /// What the kernel may not read is not there for it.
     constexpr bool present() const { return (bits & there) == there; }
     constexpr bool is_leaf() const { return Level == 0; }
-    constexpr bool valid() const { return true; } // no bit is reserved to it: the PALcode ignores the others
+    constexpr bool valid() const { return true; } // none is reserved: the PALcode ignores what it does not know
     constexpr phys_addr target() const { return phys_addr::at(bits >> frame_shift << page_shift); }
 
     /// A fault on write is the kernel's business while it runs. The copy could not tell it.
