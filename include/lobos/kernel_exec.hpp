@@ -24,14 +24,15 @@ namespace lobos {
 /// running kernel is then as it was.
 template <checksum_policy Sum = crc32c, kernel_glue Glue, class Contract>
     requires entry_contract<Contract, typename Glue::port>
-result<staged_exec<Glue, Contract, Sum>> prepare(Glue& glue, const Contract& contract, const exec_options& options = {})
+result<staged_exec<Glue, Sum>> prepare(Glue& glue, const Contract& contract, const exec_options& options = {})
 {
     // One run for each extent is the rule; more only where runs wait for each other in circles.
+    const contract_terms terms = terms_of(contract);
     std::size_t runs = 64;
-    for (const segment& s : contract.segments())
+    for (const segment& s : terms.segments)
         runs += s.file.size() + 1;
     for (int attempt = 1;; ++attempt) {
-        auto staged = preparation<Glue, Contract, Sum>{glue, contract, options}.run(runs);
+        auto staged = preparation<Glue, Sum>{glue, terms, options}.run(contract, runs);
         constexpr int most_attempts = 16;
         const bool again = !staged && staged.error().code == fault_code::no_space &&
             staged.error().in == stage::planning && attempt < most_attempts;
@@ -50,7 +51,7 @@ void prepare(Glue& glue, const Contract&& contract, const exec_options& options 
 ///
 /// Faults: memory_map_changed, table_root_changed, descriptor_table_changed, staged_image_changed (at: destination of
 /// the segment, or the overlay's code page when it is the machinery that changed).
-template <kernel_glue Glue, class Contract, checksum_policy Sum> fault commit(staged_exec<Glue, Contract, Sum>& staged)
+template <kernel_glue Glue, checksum_policy Sum> fault commit(staged_exec<Glue, Sum>& staged)
 {
     Glue& glue = *staged.glue_;
     if (glue.memory_generation() != staged.generation_)

@@ -236,7 +236,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
 
     // Nobody has proved anything yet: it must end, and say so.
     w.memory.strict = false;
-    verifier_context<x86::paging_4m, small_memory> c{w.plan, w.map, w.memory, w.writes, most_pages};
+    using paging = x86::paging_4m;
+    verifier_context<small_memory> c{w.plan, w.map, w.memory, w.writes, most_pages};
     std::size_t visited = 0;
     const auto first = load<std::uint64_t>(w.memory, w.plan.program);
     (void)for_each_step(w.memory, first, most_pages, [&](const overlay_step&, std::uint64_t time) -> result<void> {
@@ -244,7 +245,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
         return {};
     });
     must(visited <= most_pages * plan_page::capacity, "more steps than pages can hold");
-    if (rules::collect_writes(c)) {
+    if (rules::collect_writes(c, paging::physical_reach)) {
         must(c.writes.size() <= w.writes.size() && std::ranges::is_sorted(c.writes, {}, &verified_write::destination),
             "the writes are not sorted");
         if (rules::safe_regions_are_apart(c)) // the image's own numbers come first
@@ -255,7 +256,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     w.memory.strict = true;
     c.writes = w.writes;
     const bool accepted = rules::destinations(c) && rules::safe_regions_are_apart(c) && rules::machinery_is_safe(c) &&
-        rules::program_is_sound(c) && rules::collect_writes(c) && rules::steps_write_the_image(c) &&
+        rules::tables_are_safe<paging>(c, w.plan.new_root) && rules::program_is_sound(c) &&
+        rules::collect_writes(c, paging::physical_reach) && rules::steps_write_the_image(c) &&
         rules::sources_are_intact(c);
     if (accepted)
         check_what_the_steps_do(w);

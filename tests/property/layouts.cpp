@@ -147,12 +147,12 @@ private:
         bool added = map.add(phys_range::of(0_pa, byte_count::of(memory_size)), region_kind::usable).has_value();
         for (const safe_region& r : safe_)
             added = added && map.add(r.range, region_kind::safe);
-        verifier_context<x86::paging_4m, overlay_memory<std::uint64_t>> c{plan_, map, memory_, writes_, 1};
+        verifier_context<overlay_memory<std::uint64_t>> c{plan_, map, memory_, writes_, 1};
         if (!added || !rules::destinations(c))
             fail("rule 1 does not hold");
         if (!rules::program_is_sound(c))
             fail("rule 9 does not hold");
-        if (!rules::collect_writes(c) || !rules::steps_write_the_image(c))
+        if (!rules::collect_writes(c, x86::paging_4m::physical_reach) || !rules::steps_write_the_image(c))
             fail("rule 3 does not hold");
         if (!rules::sources_are_intact(c))
             fail("rule 4 does not hold");

@@ -177,8 +177,9 @@ public:
         store(memory_, program_at, put_steps(memory_, steps, pages)); // first_page
         if (writes_.size() < steps.size())
             writes_.resize(2 * steps.size());
-        verifier_context<x86::paging_4m, overlay_memory<std::uint64_t>> c{plan_, map_, memory_, writes_, pages.size()};
-        return rules::collect_writes(c) && rules::steps_write_the_image(c) && rules::sources_are_intact(c);
+        verifier_context<overlay_memory<std::uint64_t>> c{plan_, map_, memory_, writes_, pages.size()};
+        return rules::collect_writes(c, x86::paging_4m::physical_reach) && rules::steps_write_the_image(c) &&
+            rules::sources_are_intact(c);
     }
 
 private:

@@ -147,8 +147,9 @@ public:
     {
         store(wide_, program_at, put_steps(wide_, steps, std::span{&steps_at, 1})); // first_page
         plan_.image = l.image;
-        verifier_context<x86::paging_4m, overlay_memory<std::uint64_t>> c{plan_, map_, wide_, writes_, 1};
-        return rules::collect_writes(c) && rules::steps_write_the_image(c) && rules::sources_are_intact(c);
+        verifier_context<overlay_memory<std::uint64_t>> c{plan_, map_, wide_, writes_, 1};
+        return rules::collect_writes(c, x86::paging_4m::physical_reach) && rules::steps_write_the_image(c) &&
+            rules::sources_are_intact(c);
     }
 
     /// What the steps make of memory, a byte at a time.

@@ -47,7 +47,7 @@ struct small_exec {
 
     linux_scenario scenario;
     std::optional<x86::linux32_entry> contract;
-    std::optional<result<staged_exec<sim::x86_kernel, x86::linux32_entry, crc32c>>> staged;
+    std::optional<result<staged_exec<sim::x86_kernel, crc32c>>> staged;
 };
 
 /// A piece of memory that the exec stands on, and what a change there is called.

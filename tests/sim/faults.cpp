@@ -54,7 +54,7 @@ struct small_paged : paged_scenario {
 struct small_long : crosswise<x86::paging_5level> {
     using image_type = image::long_64<x86::paging_4level>;
     explicit small_long(std::uint32_t seed) : crosswise{2 * seed + 1, 6} {}
-    image_type contract() const { return grid_cell<x86::paging_5level, image_type>::image(*this); }
+    image_type contract() const { return image_for<x86::paging_5level, image_type>(*this); }
 };
 
 /// What the image's bytes are to be, and where: pages, less what is safe.

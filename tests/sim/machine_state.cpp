@@ -89,7 +89,7 @@ namespace {
 template <class Paging, class Image, class Change> fault refusal(Change change)
 {
     crosswise<Paging> s{1};
-    const Image contract = grid_cell<Paging, Image>::image(s);
+    const Image contract = image_for<Paging, Image>(s);
     change(s.machine);
     const auto before = s.machine.state();
     fault said = {};
@@ -162,7 +162,7 @@ TEST_CASE("what changes of a 64-bit kernel's machine between prepare and commit 
     for (const auto& c : cases) {
         CAPTURE(c.what);
         crosswise<paging_4level> s{1};
-        const auto contract = grid_cell<paging_4level, image::flat_32>::image(s);
+        const auto contract = image_for<paging_4level, image::flat_32>(s);
         auto staged = prepare(s.machine, contract);
         REQUIRE(staged);
         c.change(s.machine);
@@ -174,7 +174,7 @@ TEST_CASE("what changes of a 64-bit kernel's machine between prepare and commit 
     }
     // Another process context is no change: the tables are the same.
     crosswise<paging_4level> s{1};
-    const auto contract = grid_cell<paging_4level, image::flat_32>::image(s);
+    const auto contract = image_for<paging_4level, image::flat_32>(s);
     auto staged = prepare(s.machine, contract);
     REQUIRE(staged);
     s.machine.processor().mmu.load_cr3(s.machine.processor().mmu.cr3() ^ 1);

@@ -26,7 +26,7 @@ template <class Paging, class Image> struct departure {
     using kernel = sim::basic_x86_kernel<Paging>;
 
     crosswise<Paging> world{2};
-    Image contract = grid_cell<Paging, Image>::image(world);
+    Image contract = image_for<Paging, Image>(world);
     exec_plan plan = {};
     kernel& machine = world.machine;
     sim::memory& memory = world.machine.memory();

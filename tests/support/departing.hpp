@@ -55,7 +55,6 @@ template <class Paging, class Entry = Paging> struct departing {
         .data_selector = 0x18};
     exec_plan plan{};
     x86::route way{};
-    x86::paging_mode mode = x86::paging_mode::none;
     x86::entry_registers values{.ax = 0x2bad'b002, .bx = 0x1111'2222, .si = 0x3333'4444};
     x86::reset_register reset{0xcf9, 6};
     overlay_program program{};
@@ -63,9 +62,9 @@ template <class Paging, class Entry = Paging> struct departing {
 
     explicit departing(x86::entry_state state, copy_regime regime = copy_regime::paged,
         x86::paging_mode entered_in = x86::paging_mode::none, bool same_tables = false)
-        : way{*x86::route_to(state, regime, is_64, same_tables)},
-          mode{entered_in}
+        : way{*x86::route_to(state, regime, is_64, same_tables)}
     {
+        way.entered = entered_in;
         if (Paging::levels >= 3)
             running.cr4 = 0xa0;
         if (is_64)
@@ -141,13 +140,13 @@ template <class Paging, class Entry = Paging> struct departing {
         x86::frame_writer<Paging, byte_memory> writer{memory, plan, way, aliases, running};
         if (const auto put = writer.put_code(parts); !put)
             return put;
-        return writer.put_tables(values, mode, program, reset);
+        return writer.put_tables(values, program, reset);
     }
     result<void> sound()
     {
         const memory_map nothing{};
-        const verifier_context<Paging, byte_memory, Entry> context{plan, nothing.map, memory, {}, 1};
-        return x86::port<Paging>::departure_is_sound(context);
+        const verifier_context<byte_memory> context{plan, nothing.map, memory, {}, 1};
+        return x86::port<Paging>::template departure_is_sound<Entry>(context);
     }
     std::uint64_t at(std::uint64_t address, unsigned width = 8)
     {

@@ -112,59 +112,91 @@ template <class Paging> using paged_32 = raw_image<x86::entry_state::paged_32, P
 template <class Paging> using long_64 = raw_image<x86::entry_state::long_64, Paging>;
 } // namespace image
 
-/// What a kernel of `Paging` and an image have to do with each other.
-template <class Paging, class Image> struct grid_cell {
-    static constexpr x86::paging_mode running = x86::mode_of_traits<Paging>();
-    static constexpr bool stays = Image::state == x86::entry_state::as_running;
-    static constexpr x86::paging_mode entered = [] {
+/// The image of a cell of the grid: what a kernel of `Paging` is replaced by.
+template <class Paging, class Image> Image image_for(const crosswise<Paging>& world)
+{
+    return {world.parts(), high_address<entry_paging<Image, Paging>>()};
+}
+
+/// What the image of a cell is promised.
+struct promised {
+    virt_addr entry;
+    phys_addr physical_entry;
+    x86::entry_state state;
+    bool stays; ///< in the running kernel's mode and on its selectors
+    x86::paging_mode paging;
+    bool code_64() const { return x86::is_long(paging); }
+};
+
+template <class Paging, class Image> promised promise_of(const Image& contract)
+{
+    constexpr bool stays = Image::state == x86::entry_state::as_running;
+    constexpr x86::paging_mode entered = [] {
         if constexpr (stays)
-            return running;
+            return x86::mode_of_traits<Paging>();
         else if constexpr (std::is_void_v<typename Image::paging>)
             return x86::paging_mode::none;
         else
             return x86::mode_of_traits<typename Image::paging>();
     }();
-    static constexpr bool code_64 = x86::is_long(entered);
-    static Image image(const crosswise<Paging>& world)
-    {
-        return {world.parts(), high_address<entry_paging<Image, Paging>>()};
-    }
-};
+    return {contract.entry(), contract.physical_entry(), Image::state, stays, entered};
+}
 
-/// What the image's first instruction finds is what its state promises.
-template <class Paging, class Image>
-void check_state(const sim::entry_state& state, const Image& contract, const exec_plan& plan)
+/// What the image's first instruction finds is what its state promises. `running` are the kernel's selectors.
+inline void check_state(
+    const sim::entry_state& state, const promised& to, std::pair<unsigned, unsigned> running, const exec_plan& plan)
 {
-    using cell = grid_cell<Paging, Image>;
-    using kernel = sim::basic_x86_kernel<Paging>;
-    const std::uint64_t width = cell::code_64 ? ~std::uint64_t{0} : 0xffff'ffff;
-    CHECK(state.rip == contract.entry().raw());
-    CHECK(state.physical_rip == contract.physical_entry());
+    const std::uint64_t width = to.code_64() ? ~std::uint64_t{0} : 0xffff'ffff;
+    const auto [code, data] = to.stays ? running : std::pair{0x10u, 0x18u};
+    CHECK(state.rip == to.entry.raw());
+    CHECK(state.physical_rip == to.physical_entry);
     CHECK(state.rax == (0xa0a1'a2a3'a4a5'a6a7 & width));
     CHECK(state.rbx == (0xb0b1'b2b3'b4b5'b6b7 & width));
     CHECK((state.rsi & ~std::uint64_t{0xffff'f000} & width) == (std::uint64_t{7} << 60 & width));
     CHECK((state.rcx | state.rdx | state.rdi | state.rbp) == 0);
     CHECK(phys_range::of(plan.stack, page_size).contains(phys_addr::at(state.rsp - 1))); // some of it is still there
-    if (cell::code_64)
+    if (to.code_64())
         CHECK(std::ranges::count(state.r8_to_r15, 0u) == 8);
     CHECK_FALSE(state.interrupts);
     CHECK(state.dr7 == 0x400);
-    CHECK(state.cs == (cell::stays ? kernel::code_selector : 0x10));
+    CHECK(state.cs == code);
     for (const std::uint16_t selector : {state.ds, state.es, state.fs, state.gs, state.ss})
-        CHECK(selector == (cell::stays ? kernel::data_selector : 0x18));
+        CHECK(selector == data);
     CHECK(state.flat);
-    CHECK(state.code_64 == cell::code_64);
-    CHECK(state.paging == cell::entered);
+    CHECK(state.code_64 == to.code_64());
+    CHECK(state.paging == to.paging);
     CHECK((state.cr0 & x86::cr0::protection) != 0);
-    CHECK(state.cr3 == (cell::entered == x86::paging_mode::none ? 0 : plan.entry_root.raw()));
+    CHECK(state.cr3 == (to.paging == x86::paging_mode::none ? 0 : plan.entry_root.raw()));
     // Nothing is left that a kernel turned on for itself.
     constexpr std::uint64_t mode = x86::cr4::large_pages | x86::cr4::wide_pages | x86::cr4::five_levels;
     CHECK((state.cr4 & ~(mode | x86::cr4::machine_check)) == 0);
-    if (cell::entered == x86::paging_mode::none)
+    if (to.paging == x86::paging_mode::none)
         CHECK(state.cr4 == 0);
-    CHECK(((state.efer & x86::efer::long_mode_active) != 0) == cell::code_64);
-    if (!cell::code_64)
+    CHECK(((state.efer & x86::efer::long_mode_active) != 0) == to.code_64());
+    if (!to.code_64())
         CHECK((state.efer & x86::efer::long_mode) == 0);
+}
+
+/// Goes, and compares all of memory, every access and the state in which the image is entered.
+template <class Paging>
+void check_exec_of(crosswise<Paging>& s, staged_exec<sim::basic_x86_kernel<Paging>, crc32c>& staged, const promised& to,
+    std::optional<phys_addr> trail)
+{
+    using kernel = sim::basic_x86_kernel<Paging>;
+    const exec_plan plan = staged.plan();
+    CHECK(plan.cost.cycles > 0);
+    const snapshot before{s.machine.memory(), s.ram};
+    const auto outcome = run(staged);
+    REQUIRE(std::holds_alternative<sim::entry_state>(outcome));
+    check_memory(plan, before, snapshot{s.machine.memory(), s.ram}, trail);
+    check_accesses(plan, s.machine.processor().record, trail);
+    if (trail) {
+        const auto crumb = load<breadcrumb>(s.machine.memory(), *trail);
+        CHECK(crumb.stage == static_cast<std::uint32_t>(overlay_stage::copied));
+        CHECK(crumb.steps == plan.cost.steps);
+    }
+    check_state(std::get<sim::entry_state>(outcome), to, {kernel::code_selector, kernel::data_selector}, plan);
+    CHECK(s.machine.memory().unwritten_reads() == 0);
 }
 
 /// An exec of one cell of the grid; every other one with a log.
@@ -172,27 +204,14 @@ template <class Paging, class Image> void check_exec(std::uint32_t seed, copy_re
 {
     CAPTURE(seed, regime == copy_regime::paged, static_cast<int>(Image::state));
     crosswise<Paging> s{seed};
-    const Image contract = grid_cell<Paging, Image>::image(s);
+    const auto contract = image_for<Paging, Image>(s);
     exec_options options{.copy = regime};
     if (seed % 2 != 0)
         options.trail = s.start_log();
     auto staged = prepare(s.machine, contract, options);
     REQUIRE(staged);
-    const exec_plan plan = staged->plan();
-    CHECK(plan.regime == regime);
-    CHECK(plan.cost.cycles > 0);
-    const snapshot before{s.machine.memory(), s.ram};
-    const auto outcome = run(*staged);
-    REQUIRE(std::holds_alternative<sim::entry_state>(outcome));
-    check_memory(plan, before, snapshot{s.machine.memory(), s.ram}, options.trail);
-    check_accesses(plan, s.machine.processor().record, options.trail);
-    if (options.trail) {
-        const auto crumb = load<breadcrumb>(s.machine.memory(), *options.trail);
-        CHECK(crumb.stage == static_cast<std::uint32_t>(overlay_stage::copied));
-        CHECK(crumb.steps == plan.cost.steps);
-    }
-    check_state<Paging>(std::get<sim::entry_state>(outcome), contract, plan);
-    CHECK(s.machine.memory().unwritten_reads() == 0);
+    CHECK(staged->plan().regime == regime);
+    check_exec_of(s, *staged, promise_of<Paging>(contract), options.trail);
 }
 
 /// Both copy regimes, many worlds; where the state does not allow a copy without paging, that is refused.
@@ -200,7 +219,7 @@ template <class Paging, class Image> void check_execs()
 {
     for (std::uint32_t seed = 0; seed < effort(1u, 2u, 16u); ++seed) {
         check_exec<Paging, Image>(seed, copy_regime::paged);
-        if (!grid_cell<Paging, Image>::stays)
+        if (Image::state != x86::entry_state::as_running)
             check_exec<Paging, Image>(seed, copy_regime::unpaged);
     }
 }

@@ -33,7 +33,7 @@ inline fault rule_2(sound_plan& p)
 inline fault collected(sound_plan& p)
 {
     p.lay_out();
-    return broken(p, [](auto& c) { return rules::collect_writes(c); });
+    return broken(p, [](auto& c) { return rules::collect_writes(c, sound_plan::paging::physical_reach); });
 }
 /// Rules 3 and 4 look at writes that have been collected.
 inline fault rule_3(sound_plan& p)
@@ -41,7 +41,7 @@ inline fault rule_3(sound_plan& p)
     p.most_plan_pages = 4; // room for two steps more
     p.lay_out();
     return broken(p, [](auto& c) -> result<void> {
-        if (const auto ok = rules::collect_writes(c); !ok)
+        if (const auto ok = rules::collect_writes(c, sound_plan::paging::physical_reach); !ok)
             return refuse(fault_code::no_log, stage::planning, std::uint64_t{0});
         return rules::steps_write_the_image(c);
     });
@@ -52,7 +52,7 @@ inline fault rule_9_steps(sound_plan& p)
     p.most_plan_pages = 4;
     p.lay_out();
     return broken(p, [](auto& c) -> result<void> {
-        if (const auto ok = rules::collect_writes(c); !ok)
+        if (const auto ok = rules::collect_writes(c, sound_plan::paging::physical_reach); !ok)
             return refuse(fault_code::no_log, stage::planning, std::uint64_t{0});
         return rules::steps_keep_off_skips(c);
     });
@@ -62,7 +62,7 @@ inline fault rule_4(sound_plan& p)
     p.most_plan_pages = 4;
     p.lay_out();
     return broken(p, [](auto& c) -> result<void> {
-        if (const auto ok = rules::collect_writes(c); !ok)
+        if (const auto ok = rules::collect_writes(c, sound_plan::paging::physical_reach); !ok)
             return refuse(fault_code::no_log, stage::planning, std::uint64_t{0});
         return rules::sources_are_intact(c);
     });
@@ -70,9 +70,9 @@ inline fault rule_4(sound_plan& p)
 inline fault rule_5(sound_plan& p)
 {
     return broken(p, [](auto& c) -> result<void> {
-        if (const auto ok = rules::collect_writes(c); !ok)
+        if (const auto ok = rules::collect_writes(c, sound_plan::paging::physical_reach); !ok)
             return refuse(fault_code::no_log, stage::planning, std::uint64_t{0});
-        return rules::reach_is_mapped(c);
+        return rules::reach_is_mapped<sound_plan::paging>(c);
     });
 }
 /// Rule 5 for one write.
@@ -81,20 +81,26 @@ inline fault rule_5(sound_plan& p, verified_write w)
     return broken(p, [&](auto& c) {
         p.writes = {w};
         c.writes = p.writes;
-        return rules::reach_is_mapped(c);
+        return rules::reach_is_mapped<sound_plan::paging>(c);
     });
 }
 inline fault rule_6(sound_plan& p)
 {
-    return broken(p, [](auto& c) { return rules::machinery_is_safe(c); });
+    return broken(p, [](auto& c) -> result<void> {
+        if (const auto safe = rules::machinery_is_safe(c); !safe)
+            return safe;
+        if (const auto safe = rules::tables_are_safe<sound_plan::paging>(c, c.plan.new_root); !safe)
+            return safe;
+        return rules::entry_tables_are_safe<sound_plan::paging>(c);
+    });
 }
 inline fault rule_7(sound_plan& p)
 {
-    return broken(p, [](auto& c) { return rules::switch_page_is_alike(c); });
+    return broken(p, [](auto& c) { return rules::switch_page_is_alike<sound_plan::paging>(c); });
 }
 inline fault rule_8(sound_plan& p)
 {
-    return broken(p, [](auto& c) { return rules::entry_is_inside(c); });
+    return broken(p, [](auto& c) { return rules::entry_is_inside<sound_plan::paging>(c); });
 }
 inline fault rule_9(sound_plan& p)
 {

@@ -20,7 +20,7 @@ namespace lobos::test {
 
 struct sound_plan {
     using paging = x86::paging_4m;
-    using context_type = verifier_context<paging, sparse_memory>;
+    using context_type = verifier_context<sparse_memory>;
 
     // Where things lie: the first byte of each, each in a 4 MB page of its own where a test unmaps it.
     static constexpr phys_addr running_root = 0x0010'0000_pa;
@@ -206,7 +206,7 @@ private:
 struct easy_port {
     using paging = x86::paging_4m;
     using registers = std::uint32_t;
-    template <class Context> static result<void> departure_is_sound(const Context&) { return {}; }
+    template <class Entry, class Context> static result<void> departure_is_sound(const Context&) { return {}; }
     template <class Context> static registers registers_found(const Context& c)
     {
         return load<std::uint32_t>(c.memory, c.plan.frame);

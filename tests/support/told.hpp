@@ -65,13 +65,13 @@ struct told_exec {
         fields.si = values.si;
         fields.entry = plan.entry.raw();
         store(memory, plan.frame, fields);
-        found = port::registers_found(verifier_context<x86::paging_4m, byte_memory>{plan, running.map, memory, {}, 1});
+        found = port::registers_found(verifier_context<byte_memory>{plan, running.map, memory, {}, 1});
         return fault_of(contract.write_parameters(memory, handed.map, pages));
     }
 
     template <class Contract> fault asked(const Contract& contract)
     {
-        const verifier_context<x86::paging_4m, byte_memory> context{plan, running.map, memory, {}, 1};
+        const verifier_context<byte_memory> context{plan, running.map, memory, {}, 1};
         return fault_of(contract.is_met(context, found));
     }
 

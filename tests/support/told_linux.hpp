@@ -37,7 +37,7 @@ template <class Contract> struct told_linux {
     static constexpr bool is_elf =
         std::is_same_v<Contract, x86::vmlinux32_entry> || std::is_same_v<Contract, x86::vmlinux64_entry>;
     using paging = x86::paging_4level;
-    using context_type = verifier_context<paging, sparse_memory>;
+    using context_type = verifier_context<sparse_memory>;
     static constexpr phys_addr code = 0x20'0000_pa;
     static constexpr phys_range acpi = phys_range::of(0x5000'0000_pa, 64_KiB);
     static constexpr phys_range nvs = phys_range::of(0x5001'0000_pa, 64_KiB);

@@ -13,12 +13,13 @@
 
 namespace lobos {
 
-/// Not for embedders: what prepare() makes tables with. `Port` is the machine that is left, `Contract` the image's.
-template <class Port, class Contract> class exec_tables {
+/// Not for embedders: what prepare() makes tables with. `Port` is the machine that is left.
+template <class Port> class exec_tables {
     using paging = Port::paging;
 
 public:
-    /// `plan` has everything placed but the tables, which are noted down in it; `parameters` are the image's pages.
+    /// `plan` has everything placed but the tables, which are noted down in it; `parameters` are the pages that the
+    /// image finds one to one beside itself.
     exec_tables(exec_plan& plan, Port::route way, std::span<const phys_addr> parameters, std::optional<phys_addr> trail)
         : plan_{plan},
           way_{way},
@@ -71,22 +72,22 @@ public:
         return {};
     }
 
-    /// Tables of the image's own, where it is entered in another mode of paging or from a copy without any. `frames`
-    /// and faults as above, of the mode that the image is entered in.
-    template <physical_memory M, class Frames> result<void> make_for_entry(M& memory, Frames&& frames)
+    /// Tables of the image's own, where it is entered in another mode of paging, `Entry`, or from a copy without any.
+    /// `frames` and faults as above, of that mode.
+    template <paging_traits Entry, physical_memory M, class Frames>
+    result<void> make_for_entry(M& memory, Frames&& frames)
     {
-        using entry = entry_paging<Contract, paging>;
-        if (!is_entered_paged<Contract> || !Port::has_entry_tables(way_))
+        if (!plan_.entered_paged || !Port::has_entry_tables(way_))
             return {};
         const auto wanted = [&](auto put) -> result<void> {
-            result<void> ok = Port::template map_for_entry<entry>(way_, plan_, put);
+            result<void> ok = Port::template map_for_entry<Entry>(way_, plan_, put);
             if (ok && trail_)
-                ok = put_identity<entry>(phys_range::of(*trail_, byte_count::of(sizeof(breadcrumb))), put);
+                ok = put_identity<Entry>(phys_range::of(*trail_, byte_count::of(sizeof(breadcrumb))), put);
             if (ok)
-                ok = put_image<entry>(put);
+                ok = put_image<Entry>(put);
             return ok;
         };
-        const auto tables = clone_page_tables<entry>(memory, phys_addr{}, {}, wanted, frames);
+        const auto tables = clone_page_tables<Entry>(memory, phys_addr{}, {}, wanted, frames);
         if (!tables)
             return std::unexpected{tables.error()};
         tables->flush.done_by_loading_the_root();
@@ -111,10 +112,9 @@ private:
         for (const virtual_segment& v : plan_.virtual_layout)
             if (ok)
                 ok = put_virtual<T>(v, put);
-        if (finds_parameters_mapped<Contract>)
-            for (const phys_addr page : parameters_)
-                if (ok)
-                    ok = put_identity<T>(phys_range::of(page, page_size), put);
+        for (const phys_addr page : parameters_)
+            if (ok)
+                ok = put_identity<T>(phys_range::of(page, page_size), put);
         return ok;
     }
 

@@ -26,39 +26,46 @@ struct exec_options {
     void* context = nullptr;
 };
 
-/// Not for embedders: prepare() is the way in.
-template <kernel_glue Glue, class Contract, checksum_policy Sum> class preparation {
+/// Not for embedders: prepare() is the way in. A kernel may know a dozen contracts, so what there is of them here is
+/// the templates that run() goes through, and the rest is compiled once.
+template <kernel_glue Glue, checksum_policy Sum> class preparation {
     using port = Glue::port;
     using paging = port::paging;
-    using staged = staged_exec<Glue, Contract, Sum>;
+    using staged = staged_exec<Glue, Sum>;
 
 public:
-    preparation(Glue& glue, const Contract& contract, const exec_options& options)
+    preparation(Glue& glue, const contract_terms& terms, const exec_options& options)
         : glue_{glue},
-          contract_{contract},
+          terms_{terms},
           options_{options},
           out_{glue}
     {
     }
     preparation(const preparation&) = delete;
 
-    /// Runs all stages with room for `runs` runs. no_space asks for another try with more.
-    result<staged> run(std::size_t runs)
+    /// Runs all stages with room for `runs` runs; the terms are `contract`'s. no_space asks for another try with more.
+    template <class Contract> result<staged> run(const Contract& contract, std::size_t runs)
     {
-        expects(contract_.parameter_pages() <= max_parameter_pages, "a contract has few pages of parameters");
-        result<void> ok = reserve(runs);
-        const auto then = [&](result<void> (preparation::*next)(), stage finished) {
-            if (ok)
-                ok = (this->*next)();
-            if (ok && options_.after)
-                options_.after(finished, options_.context);
-        };
+        using entry = entry_paging<Contract, paging>;
+        result<void> ok = look_at_machine();
+        if (ok)
+            ok = take_way(port::template route_of<Contract>(options_.copy));
+        if (ok)
+            ok = reserve(runs);
         if (ok)
             ok = put_in_place();
-        then(&preparation::make_steps, stage::planning);
-        then(&preparation::place, stage::mapping);
-        then(&preparation::write_all, stage::staging);
-        then(&preparation::prove, stage::verifying);
+        if (ok)
+            ok = after(stage::planning, make_steps());
+        if (ok)
+            ok = place();
+        if (ok)
+            ok = after(stage::mapping, make_entry_tables<entry>());
+        if (ok)
+            ok = write_parameters(contract);
+        if (ok)
+            ok = after(stage::staging, write_machinery(contract.registers(parameter_pages())));
+        if (ok)
+            ok = after(stage::verifying, prove<entry>(contract));
         out_.pages_.give_back_rejected();
         if (!ok)
             return std::unexpected{ok.error()};
@@ -66,23 +73,38 @@ public:
     }
 
 private:
-    /// Storage, and the safe regions that were there before.
-    result<void> reserve(std::size_t runs)
+    /// `stage` has ended in this way.
+    result<void> after(stage finished, result<void> how) const
+    {
+        if (how && options_.after)
+            options_.after(finished, options_.context);
+        return how;
+    }
+
+    result<void> look_at_machine()
     {
         out_.facts_ = glue_.processor().facts();
-        if (const auto accepted = port::accepts(out_.facts_); !accepted)
-            return accepted;
-        const auto way = port::template route_of<Contract>(options_.copy);
+        out_.generation_ = glue_.memory_generation();
+        return port::accepts(out_.facts_);
+    }
+
+    result<void> take_way(const result<typename port::route>& way)
+    {
         if (!way)
             return std::unexpected{way.error()};
         way_ = *way;
-        out_.generation_ = glue_.memory_generation();
+        return {};
+    }
 
+    /// Storage for all lists.
+    result<void> reserve(std::size_t runs)
+    {
+        expects(terms_.parameter_pages <= max_parameter_pages, "a contract has few pages of parameters");
         const auto& map = glue_.memory_map();
         const std::size_t pages = runs / plan_page::capacity + 1;
         const std::size_t regions = map.regions().size();
         const std::size_t safe = pages + max_parameter_pages + 64 + regions;
-        const std::size_t segments = contract_.segments().size();
+        const std::size_t segments = terms_.segments.size();
         using sum = staged::sum_value;
         const std::size_t writes = segments + runs + overlay_program::max_skips; // each cuts one step at most
         const std::size_t bytes = writes * sizeof(planner_run) + runs * sizeof(overlay_step) +
@@ -95,7 +117,7 @@ private:
         steps_ = out_.workspace_.template carve<overlay_step>(runs);
         image_ = out_.workspace_.template carve<segment>(segments);
         extents_ = out_.workspace_.template carve<extent>(runs);
-        parameter_extents_ = out_.workspace_.template carve<extent>(contract_.parameter_pages());
+        parameter_extents_ = out_.workspace_.template carve<extent>(terms_.parameter_pages);
         out_.frames_.keep_list_in(out_.workspace_.template carve<extent>(runs));
         out_.sums_.image = out_.workspace_.template carve<sum>(segments);
         out_.sums_again_.image = out_.workspace_.template carve<sum>(segments);
@@ -108,14 +130,14 @@ private:
     {
         const phys_range reach = port::machinery_reach(way_);
         return out_.pages_.take(
-            role, contract_.segments(), role == safe_role::parameters ? parameter_reach(contract_, reach) : reach);
+            role, terms_.segments, role == safe_role::parameters ? terms_.parameters_in(reach) : reach);
     }
 
     /// What can lie in place already; and the pages of parameters, for the segments that are made of them. As these are
     /// written last, no such segment is in place early.
     result<void> put_in_place()
     {
-        if (const auto done = out_.frames_.stage(contract_.segments(), image_, extents_); !done)
+        if (const auto done = out_.frames_.stage(terms_.segments, image_, extents_); !done)
             return done;
         for (std::size_t i = 0; i < parameter_extents_.size(); ++i) {
             const auto page = take(safe_role::parameters);
@@ -132,10 +154,7 @@ private:
         return {};
     }
 
-    std::span<const phys_addr> parameter_pages() const
-    {
-        return std::span{parameters_}.first(contract_.parameter_pages());
-    }
+    std::span<const phys_addr> parameter_pages() const { return std::span{parameters_}.first(terms_.parameter_pages); }
 
     /// The order of the copy for the rest. The bounce page comes first: it is part of the steps.
     result<void> make_steps()
@@ -192,16 +211,22 @@ private:
         plan_.switch_page = aliases_.code;
         out_.departure_ = port::departure(aliases_);
         out_.frame_ = port::frame_argument(aliases_);
-        plan_.entered_paged = is_entered_paged<Contract>;
-        plan_.virtual_layout = contract_.virtual_layout();
+        plan_.entered_paged = terms_.entered_paged;
+        plan_.virtual_layout = terms_.virtual_layout;
+        plan_.entry = terms_.entry;
+        return tables().make_for_copy(glue_.memory(), out_.facts_.table_root, aliases_, steps_, out_.pages_.regions(),
+            [&] { return take(safe_role::page_table); });
+    }
 
-        exec_tables<port, Contract> tables{plan_, way_, parameter_pages(), options_.trail};
-        const auto frames = [&] { return take(safe_role::page_table); };
-        if (const auto made = tables.make_for_copy(
-                glue_.memory(), out_.facts_.table_root, aliases_, steps_, out_.pages_.regions(), frames);
-            !made)
-            return made;
-        return tables.make_for_entry(glue_.memory(), frames);
+    template <paging_traits Entry> result<void> make_entry_tables()
+    {
+        return tables().template make_for_entry<Entry>(glue_.memory(), [&] { return take(safe_role::page_table); });
+    }
+
+    exec_tables<port> tables()
+    {
+        const std::span<const phys_addr> pages = parameter_pages();
+        return {plan_, way_, terms_.parameters_mapped ? pages : pages.first(0), options_.trail};
     }
 
     /// Copies the steps, cut around what they may not change, into a chain of plan pages.
@@ -242,27 +267,27 @@ private:
         return {};
     }
 
-    /// Fills what was placed. The parameters come first: only they can be refused.
-    result<void> write_all()
+    /// Of all that is filled, the parameters come first: only they can be refused.
+    template <class Contract> result<void> write_parameters(const Contract& contract)
     {
-        auto& memory = glue_.memory();
         const std::span<const phys_addr> pages = parameter_pages();
         region_map handed_over{handed_storage_};
         if (const auto made = hand_over(handed_over); !made)
             return made;
         for (const phys_addr page : pages)
             zero(page, page_size.raw());
-        if (const auto written = contract_.write_parameters(memory, handed_over, pages); !written)
-            return written;
+        return contract.write_parameters(glue_.memory(), handed_over, pages);
+    }
 
+    result<void> write_machinery(const port::registers& values)
+    {
         zero(plan_.code, page_size.raw());
         zero(plan_.frame, page_size.raw());
-        plan_.entry = contract_.entry();
         const auto program = make_program();
         if (!program)
             return std::unexpected{program.error()};
-        return port::template write_machinery<Contract>(
-            memory, plan_, way_, aliases_, out_.facts_, glue_.processor().code(), contract_.registers(pages), *program);
+        return port::write_machinery(
+            glue_.memory(), plan_, way_, aliases_, out_.facts_, glue_.processor().code(), values, *program);
     }
 
     /// The memory map of the next kernel: the running one's, with the safe regions in it.
@@ -307,7 +332,7 @@ private:
     }
 
     /// The proof, of what lies in memory now; and the checksums that commit() will compare.
-    result<void> prove()
+    template <paging_traits Entry, class Contract> result<void> prove(const Contract& contract)
     {
         if (const auto added = out_.pages_.add_surviving(glue_.memory_map()); !added)
             return added;
@@ -317,8 +342,8 @@ private:
         auto* writes = reinterpret_cast<verified_write*>(runs_.data());
         for (std::size_t i = 0; i < runs_.size(); ++i)
             new (writes + i) verified_write;
-        const auto verified = verify<port, entry_paging<Contract, paging>>(
-            plan_, contract_, glue_.memory_map(), glue_.memory(), std::span{writes, runs_.size()}, plan_pages_);
+        const auto verified = verify<port, Entry>(
+            plan_, contract, glue_.memory_map(), glue_.memory(), std::span{writes, runs_.size()}, plan_pages_);
         if (!verified)
             return std::unexpected{verified.error()};
         out_.verified_ = *verified;
@@ -337,7 +362,7 @@ private:
     }
 
     Glue& glue_;
-    const Contract& contract_;
+    const contract_terms& terms_;
     const exec_options& options_;
     staged out_;
     port::route way_ = {};

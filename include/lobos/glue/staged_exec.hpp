@@ -18,7 +18,7 @@ namespace lobos {
 
 /// An exec that waits for its commit. Owns its safe pages and the frames it put the image into, and gives them back
 /// when it is dropped. `Sum` is what tells whether a staged byte has changed since it was verified.
-template <kernel_glue Glue, class Contract, checksum_policy Sum> class staged_exec {
+template <kernel_glue Glue, checksum_policy Sum> class staged_exec {
 public:
     using port = Glue::port;
 
@@ -32,8 +32,8 @@ public:
     std::span<const extent> claimed() const { return frames_.frames(); }
 
 private:
-    template <kernel_glue G, class C, checksum_policy S> friend class preparation;
-    template <kernel_glue G, class C, checksum_policy S> friend fault commit(staged_exec<G, C, S>&);
+    template <kernel_glue G, checksum_policy S> friend class preparation;
+    template <kernel_glue G, checksum_policy S> friend fault commit(staged_exec<G, S>&);
 
     explicit staged_exec(Glue& glue) : glue_{&glue}, workspace_{glue}, frames_{glue}, pages_{glue} {}
 

@@ -46,16 +46,13 @@ struct some_memory {
     void read(phys_addr at, std::span<std::byte> out);
     void write(phys_addr at, std::span<const std::byte> in);
 };
-
-/// And for any context of the verifier's.
-template <class C, class Port>
-using some_context = verifier_context<typename Port::paging, some_memory, entry_paging<C, typename Port::paging>>;
 } // namespace detail
 
 /// `Port` is the machine; `Port::registers` is what the first instruction finds in the registers.
 template <class C, class Port>
 concept entry_contract = requires(const C& contract, std::span<const phys_addr> pages, const region_map& handed_over,
-    detail::some_memory& memory, const detail::some_context<C, Port>& context, const typename Port::registers& found) {
+    detail::some_memory& memory, const verifier_context<detail::some_memory>& context,
+    const typename Port::registers& found) {
     /// The state of the processor that the image is entered in: a port lists those that it can leave in.
     { C::state } -> std::convertible_to<typename Port::entry_state>;
     /// The mode of paging that it is entered in: `void` for none, `same_paging`, or a traits class.
@@ -80,14 +77,36 @@ concept entry_contract = requires(const C& contract, std::span<const phys_addr> 
 /// that it is entered on, as they are written; others find none of them there.
 template <class C> inline constexpr bool finds_parameters_mapped = requires { requires C::parameters_mapped; };
 
-/// Where the parameters of `contract` may lie: in `reach`, and as near as its `parameter_reach()`, if it has one, says.
-/// Both begin at address 0.
-template <class C> constexpr phys_range parameter_reach(const C& contract, phys_range reach)
+/// What a contract says in plain values. Most of an exec is the same for every image, and is made from these.
+struct contract_terms {
+    std::span<const segment> segments;
+    std::span<const virtual_segment> virtual_layout;
+    virt_addr entry;
+    bool entered_paged = false;
+    bool parameters_mapped = false;
+    std::size_t parameter_pages = 0;
+    /// Where the parameters may lie; begins at address 0. A contract whose image reaches less than the port's machinery
+    /// says so by its `parameter_reach()`.
+    phys_range parameter_reach = phys_range::between(phys_addr{}, phys_addr::at(~std::uint64_t{0}));
+
+    /// Where they may lie, of what the machinery reaches from address 0 on.
+    constexpr phys_range parameters_in(phys_range reach) const
+    {
+        return reach.contains(parameter_reach) ? parameter_reach : reach;
+    }
+};
+
+template <class C> constexpr contract_terms terms_of(const C& contract)
 {
+    contract_terms terms{.segments = contract.segments(),
+        .virtual_layout = contract.virtual_layout(),
+        .entry = contract.entry(),
+        .entered_paged = is_entered_paged<C>,
+        .parameters_mapped = finds_parameters_mapped<C>,
+        .parameter_pages = contract.parameter_pages()};
     if constexpr (requires { contract.parameter_reach(); })
-        return contract.parameter_reach().contains(reach) ? reach : contract.parameter_reach();
-    else
-        return reach;
+        terms.parameter_reach = contract.parameter_reach();
+    return terms;
 }
 
 /// The most pages of parameters that any contract may want.

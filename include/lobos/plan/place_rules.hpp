@@ -98,8 +98,10 @@ template <class C> result<void> lies_in(const C& c, safe_role role, phys_range r
     return {};
 }
 
-/// Every table below `table` on `Level` of mode `T`, itself included.
-template <class T, unsigned Level, class C> result<void> tables_lie_in(const C& c, phys_addr table)
+/// Rule 6, of tables: every one below `table` on `Level` of mode `T`, itself included, lies in a safe region of that
+/// role. Faults: outside_safe_region (at: first byte).
+template <paging_traits T, unsigned Level = T::levels - 1, class C>
+result<void> tables_are_safe(const C& c, phys_addr table)
 {
     if (const auto inside = lies_in(c, safe_role::page_table, phys_range::of(table, T::table_size)); !inside)
         return inside;
@@ -110,15 +112,23 @@ template <class T, unsigned Level, class C> result<void> tables_lie_in(const C& 
             const typename T::template entry<Level> e{load<word>(c.memory, at)};
             if (!e.present() || e.is_leaf())
                 continue;
-            if (const auto inside = tables_lie_in<T, Level - 1>(c, e.target()); !inside)
+            if (const auto inside = tables_are_safe<T, Level - 1>(c, e.target()); !inside)
                 return inside;
         }
     }
     return {};
 }
 
-/// Rule 6: code, stack, frame, program, bounce page, every page of the plan and every page table lie in safe regions
-/// of their role; and the program and the pages of the plan on multiples of 8, so that the overlay may load words.
+/// The same of the tables that a paged image is entered on, in mode `T`, where they are its own.
+template <paging_traits T, class C> result<void> entry_tables_are_safe(const C& c)
+{
+    if (!c.plan.entered_paged || c.plan.entry_root == c.plan.new_root)
+        return {};
+    return tables_are_safe<T>(c, c.plan.entry_root);
+}
+
+/// Rule 6: code, stack, frame, program, bounce page, every page of the plan and of modes lie in safe regions of their
+/// role; and the program and the pages of the plan on multiples of 8, so that the overlay may load words.
 /// Faults: outside_safe_region (at: first byte), bad_range, misaligned (at: page of the plan, or program).
 template <class C> result<void> machinery_is_safe(const C& c)
 {
@@ -154,12 +164,7 @@ template <class C> result<void> machinery_is_safe(const C& c)
     for (const phys_addr tables : std::span{c.plan.mode_pages}.first(c.plan.mode_page_count))
         if (const auto inside = lies_in(c, safe_role::mode, phys_range::of(tables, page_size)); !inside)
             return inside;
-    if (const auto inside = tables_lie_in<typename C::paging, C::paging::levels - 1>(c, c.plan.new_root); !inside)
-        return inside;
-    if (!c.plan.entered_paged || c.plan.entry_root == c.plan.new_root)
-        return {};
-    using entry = C::entry_paging;
-    return tables_lie_in<entry, entry::levels - 1>(c, c.plan.entry_root);
+    return {};
 }
 
 /// Rule 9: the program holds what the overlay can hold: its skip ranges are sorted, disjoint, within capacity, and

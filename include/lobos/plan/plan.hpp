@@ -59,10 +59,8 @@ struct verified_write {
     constexpr std::uint64_t last() const { return destination + (size - 1); }
 };
 
-/// What the rules are checked against. `Entry` is the mode of paging in which the image is entered, if it is.
-template <paging_traits T, physical_memory M, paging_traits Entry = T> struct verifier_context {
-    using paging = T;
-    using entry_paging = Entry;
+/// What the rules are checked against. In which mode of paging tables are to be walked, a rule that walks them is told.
+template <physical_memory M> struct verifier_context {
     using memory_type = M;
     const exec_plan& plan;
     const region_map& map;

@@ -9,10 +9,11 @@
 
 namespace lobos::rules {
 
-/// Reads the steps as the overlay will, resolves what goes through the bounce page, and sorts by destination.
-/// Faults: no_space (at: steps), bad_range (at: a step's destination or source that is empty or wraps, or a page of
-/// the chain), step_wrong_source (at: destination; a read of the bounce page that nothing has filled).
-template <class C> result<void> collect_writes(C& c)
+/// Reads the steps as the overlay will, resolves what goes through the bounce page, and sorts by destination. `reach`
+/// is what the tables of the copy can name.
+/// Faults: no_space (at: steps), bad_range (at: a step's destination or source that is empty, wraps or is out of reach,
+/// or a page of the chain), step_wrong_source (at: destination; a read of the bounce page that nothing has filled).
+template <class C> result<void> collect_writes(C& c, phys_range reach)
 {
     const phys_range bounce = phys_range::of(c.plan.bounce, page_size);
     std::uint64_t saved = no_source; // where the bounce page's content comes from
@@ -26,9 +27,9 @@ template <class C> result<void> collect_writes(C& c)
             const byte_count size = byte_count::of(s.size);
             const auto destination = phys_range::checked(phys_addr::at(s.destination), size);
             const auto source = phys_range::checked(phys_addr::at(s.source), size);
-            if (!destination || !C::paging::physical_reach.contains(*destination))
+            if (!destination || !reach.contains(*destination))
                 return refuse(fault_code::bad_range, stage::verifying, s.destination);
-            if (!s.fills() && (!source || !C::paging::physical_reach.contains(*source)))
+            if (!s.fills() && (!source || !reach.contains(*source)))
                 return refuse(fault_code::bad_range, stage::verifying, s.source);
             const auto now = static_cast<std::uint32_t>(time);
             if (bounce.contains(*destination) && !s.fills() && s.destination == bounce.first().raw()) {

@@ -11,11 +11,11 @@
 namespace lobos::rules {
 
 /// A range that the overlay touches through the identity mapping.
-template <class C> result<void> identity_mapped(const C& c, phys_range r, access wanted)
+template <paging_traits T, class C> result<void> identity_mapped(const C& c, phys_range r, access wanted)
 {
     std::optional<phys_addr> at = r.first();
     while (at && *at <= r.last()) {
-        const auto found = walk<typename C::paging>(c.memory, c.plan.new_root, virt_addr::at(at->raw()));
+        const auto found = walk<T>(c.memory, c.plan.new_root, virt_addr::at(at->raw()));
         if (!found || found->physical != *at)
             return refuse(fault_code::not_mapped, stage::verifying, *at);
         if (wanted == access::read_write && found->rights != access::read_write)
@@ -26,38 +26,38 @@ template <class C> result<void> identity_mapped(const C& c, phys_range r, access
 }
 
 /// A range that the copy touches: mapped, or when it runs without paging, where 32-bit code reaches.
-template <class C> result<void> copy_reaches(const C& c, phys_range r, access wanted)
+template <paging_traits T, class C> result<void> copy_reaches(const C& c, phys_range r, access wanted)
 {
     if (c.plan.regime == copy_regime::paged)
-        return identity_mapped(c, r, wanted);
+        return identity_mapped<T>(c, r, wanted);
     if (!below_4g.contains(r))
         return refuse(fault_code::bad_range, stage::verifying, r.first());
     return {};
 }
 
-/// Rule 5: every byte that the overlay reads or writes is mapped one to one in the new tables, and writable where it
-/// writes. A copy without paging needs that only for the way there, and everything below 4 GiB.
+/// Rule 5: every byte that the overlay reads or writes is mapped one to one in the new tables, which are of mode `T`,
+/// and writable where it writes. A copy without paging needs that only for the way there, and everything below 4 GiB.
 /// Faults: not_mapped, not_writable, bad_range (at: address).
-template <class C> result<void> reach_is_mapped(const C& c)
+template <paging_traits T, class C> result<void> reach_is_mapped(const C& c)
 {
     for (const verified_write& w : c.writes) {
         const auto destination = phys_range::of(phys_addr::at(w.destination), byte_count::of(w.size));
-        if (const auto reached = copy_reaches(c, destination, access::read_write); !reached)
+        if (const auto reached = copy_reaches<T>(c, destination, access::read_write); !reached)
             return reached;
         if (w.source == no_source)
             continue;
         const auto source = phys_range::of(phys_addr::at(w.source), byte_count::of(w.size));
-        if (const auto reached = copy_reaches(c, source, access::read_only); !reached)
+        if (const auto reached = copy_reaches<T>(c, source, access::read_only); !reached)
             return reached;
     }
     for (const safe_region& r : c.plan.safe) {
         if (!overlay_touches(r.role))
             continue;
         const bool written = r.role == safe_role::stack || r.role == safe_role::bounce;
-        const auto mapped = identity_mapped(c, r.range, written ? access::read_write : access::read_only);
+        const auto mapped = identity_mapped<T>(c, r.range, written ? access::read_write : access::read_only);
         if (!mapped)
             return mapped;
-        if (const auto reached = copy_reaches(c, r.range, access::read_only); !reached)
+        if (const auto reached = copy_reaches<T>(c, r.range, access::read_only); !reached)
             return reached;
     }
     const auto told = load<overlay_program>(c.memory, c.plan.program).trail;
@@ -65,16 +65,15 @@ template <class C> result<void> reach_is_mapped(const C& c)
             ? c.plan.program + byte_count::of(offsetof(overlay_program, untold))
             : phys_addr::at(told),
         byte_count::of(sizeof(breadcrumb)));
-    return trail ? identity_mapped(c, *trail, access::read_write) : result<void>{};
+    return trail ? identity_mapped<T>(c, *trail, access::read_write) : result<void>{};
 }
 
-/// Rule 7: the page in which the switch happens maps alike in old and new tables, to the overlay's code, and may be
-/// executed in both.
-/// Faults: switch_page_differs (at: virtual address).
-template <class C> result<void> switch_page_is_alike(const C& c)
+/// Rule 7: the page in which the switch happens maps alike in old and new tables of mode `T`, to the overlay's code,
+/// and may be executed in both. Faults: switch_page_differs (at: virtual address).
+template <paging_traits T, class C> result<void> switch_page_is_alike(const C& c)
 {
-    const auto before = walk<typename C::paging>(c.memory, c.plan.running_root, c.plan.switch_page);
-    const auto after = walk<typename C::paging>(c.memory, c.plan.new_root, c.plan.switch_page);
+    const auto before = walk<T>(c.memory, c.plan.running_root, c.plan.switch_page);
+    const auto after = walk<T>(c.memory, c.plan.new_root, c.plan.switch_page);
     const byte_count all_but_one = page_size - byte_count::of(1);
     const bool alike = before && after && before->executable && after->executable && before->physical == c.plan.code &&
         after->physical == c.plan.code && before->page.last() - c.plan.switch_page >= all_but_one &&
@@ -85,11 +84,10 @@ template <class C> result<void> switch_page_is_alike(const C& c)
 }
 
 /// Rule 8: the image is entered inside one of its copied segments, at a byte that is not skipped; and a paged image
-/// finds itself mapped where it expects itself, writable where it says so.
+/// finds itself mapped where it expects itself, writable where it says so, in tables of mode `T`.
 /// Faults: entry_not_in_image (at: entry), not_mapped, not_writable (at: virtual address).
-template <class C> result<void> entry_is_inside(const C& c)
+template <paging_traits T, class C> result<void> entry_is_inside(const C& c)
 {
-    using T = C::entry_paging;
     phys_addr entry = phys_addr::at(c.plan.entry.raw());
     if (c.plan.entered_paged) {
         const auto found = walk<T>(c.memory, c.plan.entry_root, c.plan.entry);

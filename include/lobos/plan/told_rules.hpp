@@ -95,12 +95,12 @@ private:
     std::uint64_t known_ = 0;
 };
 
-/// `r` is mapped one to one and writable in the tables that the image is entered on; and it may be executed, if asked
-/// for. Faults: not_mapped, not_writable (at: address).
-template <class C> result<void> one_to_one(const C& c, phys_range r, bool executable)
+/// `r` is mapped one to one and writable in the tables that the image is entered on, which are of mode `T`; and it may
+/// be executed, if asked for. Faults: not_mapped, not_writable (at: address).
+template <paging_traits T, class C> result<void> one_to_one(const C& c, phys_range r, bool executable)
 {
     for (std::optional<phys_addr> at = r.first(); at && *at <= r.last();) {
-        const auto found = walk<typename C::entry_paging>(c.memory, c.plan.entry_root, virt_addr::at(at->raw()));
+        const auto found = walk<T>(c.memory, c.plan.entry_root, virt_addr::at(at->raw()));
         if (!found || found->physical != *at || (executable && !found->executable))
             return refuse(fault_code::not_mapped, stage::verifying, *at);
         if (found->rights != access::read_write)

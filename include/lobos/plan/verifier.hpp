@@ -6,6 +6,8 @@
 /// return for anything but a change of the machine. It shares no logic with the planner: it reads the steps from safe
 /// memory and proves rules about them.
 
+#include <utility>
+
 #include <lobos/plan/place_rules.hpp>
 #include <lobos/plan/step_rules.hpp>
 #include <lobos/plan/table_rules.hpp>
@@ -35,14 +37,12 @@ private:
     exec_plan plan_;
 };
 
-/// Proves all rules, the last of them `contract`'s own. `writes` is scratch: one for each step. `most_plan_pages`
-/// bounds the chain of steps. `Entry` is the mode of paging in which the image is entered, if it is. Faults: those of
-/// the rules.
-template <departing_port Port, paging_traits Entry, class Contract, physical_memory M>
-result<verified_plan> verify(const exec_plan& plan, const Contract& contract, const region_map& map, M& memory,
-    std::span<verified_write> writes, std::size_t most_plan_pages)
+namespace detail {
+
+/// The rules about everything before the image's entry, which are the same for every image.
+template <departing_port Port, physical_memory M> result<void> copy_is_sound(verifier_context<M>& c)
 {
-    verifier_context<typename Port::paging, M, Entry> c{plan, map, memory, writes, most_plan_pages};
+    using paging = Port::paging;
     result<void> held = rules::destinations(c);
     const auto then = [&](auto rule) {
         if (held)
@@ -50,17 +50,45 @@ result<verified_plan> verify(const exec_plan& plan, const Contract& contract, co
     };
     then([](auto& x) { return rules::safe_regions_are_apart(x); });
     then([](auto& x) { return rules::machinery_is_safe(x); });
+    then([](auto& x) { return rules::tables_are_safe<paging>(x, x.plan.new_root); });
     then([](auto& x) { return rules::program_is_sound(x); });
-    then([](auto& x) { return rules::collect_writes(x); });
+    then([](auto& x) { return rules::collect_writes(x, paging::physical_reach); });
     then([](auto& x) { return rules::steps_write_the_image(x); });
     if constexpr (skips_in_plan<Port>)
         then([](auto& x) { return rules::steps_keep_off_skips(x); });
     then([](auto& x) { return rules::sources_are_intact(x); });
-    then([](auto& x) { return rules::reach_is_mapped(x); });
-    then([](auto& x) { return rules::switch_page_is_alike(x); });
-    then([](auto& x) { return rules::entry_is_inside(x); });
-    then([](auto& x) { return Port::departure_is_sound(x); });
-    then([&](auto& x) { return contract.is_met(x, Port::registers_found(x)); });
+    then([](auto& x) { return rules::reach_is_mapped<paging>(x); });
+    then([](auto& x) { return rules::switch_page_is_alike<paging>(x); });
+    return held;
+}
+
+/// Those about the way from the copy to the image's entry, in mode `Entry`.
+template <departing_port Port, paging_traits Entry, physical_memory M>
+result<void> entry_is_sound(const verifier_context<M>& c)
+{
+    result<void> held = rules::entry_tables_are_safe<Entry>(c);
+    if (held)
+        held = rules::entry_is_inside<Entry>(c);
+    if (held)
+        held = Port::template departure_is_sound<Entry>(c);
+    return held;
+}
+
+} // namespace detail
+
+/// Proves all rules, the last of them `contract`'s own. `writes` is scratch: one for each step. `most_plan_pages`
+/// bounds the chain of steps. `Entry` is the mode of paging in which the image is entered, if it is. Faults: those of
+/// the rules.
+template <departing_port Port, paging_traits Entry, class Contract, physical_memory M>
+result<verified_plan> verify(const exec_plan& plan, const Contract& contract, const region_map& map, M& memory,
+    std::span<verified_write> writes, std::size_t most_plan_pages)
+{
+    verifier_context<M> c{plan, map, memory, writes, most_plan_pages};
+    result<void> held = detail::copy_is_sound<Port>(c);
+    if (held)
+        held = detail::entry_is_sound<Port, Entry>(c);
+    if (held)
+        held = contract.is_met(std::as_const(c), Port::registers_found(c));
     if (!held)
         return std::unexpected{held.error()};
     return verified_plan{plan};

@@ -14,14 +14,12 @@
 
 namespace lobos::x86 {
 
-/// `C` is a verifier_context.
-template <class C> class departure_rules {
-    using paging = C::paging;
-    using entry_paging = C::entry_paging;
-    static constexpr bool from_long = is_long(mode_of_traits<paging>());
+/// From a kernel in mode `Paging` to an image in mode `Entry`.
+template <paging_traits Paging, paging_traits Entry, physical_memory M> class departure_rules {
+    static constexpr bool from_long = is_long(mode_of_traits<Paging>());
 
 public:
-    explicit departure_rules(const C& context)
+    explicit departure_rules(const verifier_context<M>& context)
         : plan_{context.plan},
           memory_{context.memory},
           frame_{load<departure_frame>(memory_, plan_.frame)}
@@ -118,9 +116,9 @@ private:
         constexpr std::uint64_t during = cr4::large_pages | cr4::wide_pages | cr4::five_levels | cr4::machine_check;
         const std::uint64_t asked = from_long ? efer::long_mode : 0;
         const bool copy =
-            (frame_.cr4 & ~during) == 0 && mode_of(cr0::paging, frame_.cr4, asked) == mode_of_traits<paging>();
+            (frame_.cr4 & ~during) == 0 && mode_of(cr0::paging, frame_.cr4, asked) == mode_of_traits<Paging>();
         const bool entry = (frame_.up_cr4 & ~during) == 0 && (frame_.up_cr0 & cr0::protection) != 0 &&
-            mode_of(frame_.up_cr0, frame_.up_cr4, frame_.efer_set) == mode_of_traits<entry_paging>();
+            mode_of(frame_.up_cr0, frame_.up_cr4, frame_.efer_set) == mode_of_traits<Entry>();
         return copy && (!up() || entry);
     }
 
@@ -135,7 +133,7 @@ private:
     result<void> alike(virt_addr v, phys_addr wanted) const
     {
         for (const phys_addr root : {plan_.running_root, plan_.new_root}) {
-            const auto found = walk<paging>(memory_, root, v);
+            const auto found = walk<Paging>(memory_, root, v);
             if (!found || found->physical != wanted)
                 return refuse(fault_code::not_mapped, stage::verifying, v);
         }
@@ -267,7 +265,7 @@ private:
         const phys_addr page = plan_.mode_pages[0];
         if (const auto held = tables_in(page, page.raw(), frame_.hub_gdt, frame_.hub_idt); !held)
             return held;
-        const auto found = walk<paging>(memory_, plan_.new_root, virt_addr::at(page.raw()));
+        const auto found = walk<Paging>(memory_, plan_.new_root, virt_addr::at(page.raw()));
         if (!found || found->physical != (from_long ? plan_.frame : page))
             return refuse(fault_code::not_mapped, stage::verifying, page);
         for (const phys_addr in : {page, plan_.frame}) {
@@ -286,7 +284,7 @@ private:
         if (const auto held = tables_in(page, page.raw(), frame_.entry_gdt, frame_.entry_idt); !held)
             return held;
         const std::uint64_t linear = up() ? plan_.mode_pages[0].raw() : page.raw();
-        const auto found = walk<entry_paging>(memory_, plan_.entry_root, virt_addr::at(linear));
+        const auto found = walk<Entry>(memory_, plan_.entry_root, virt_addr::at(linear));
         if (!found || found->physical != page)
             return refuse(fault_code::not_mapped, stage::verifying, linear);
         return gates(page, frame_.entry_gdt, true, [&](std::uint64_t handler) { return identity_handler(handler); });
@@ -298,7 +296,7 @@ private:
     {
         for (const phys_addr page : {plan_.code, plan_.frame, plan_.stack, plan_.mode_pages[0]}) {
             const bool tables = page == plan_.mode_pages[0];
-            const auto found = walk<entry_paging>(memory_, plan_.entry_root, virt_addr::at(page.raw()));
+            const auto found = walk<Entry>(memory_, plan_.entry_root, virt_addr::at(page.raw()));
             const bool there = found && found->physical == (tables && ends_long() ? plan_.mode_pages[1] : page) &&
                 (page != plan_.code || found->executable) &&
                 (page != plan_.stack || found->rights == access::read_write);
@@ -338,7 +336,7 @@ private:
     }
 
     const exec_plan& plan_;
-    C::memory_type& memory_;
+    M& memory_;
     departure_frame frame_;
 };
 

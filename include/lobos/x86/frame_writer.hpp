@@ -77,8 +77,7 @@ public:
 
     /// Fills the frame and the pages of modes.
     /// Faults: those of clone_descriptor_table and of the walk to the running table.
-    result<void> put_tables(
-        const entry_registers& values, paging_mode entry_mode, const overlay_program& program, reset_register reset)
+    result<void> put_tables(const entry_registers& values, const overlay_program& program, reset_register reset)
     {
         const auto cloned = clone_descriptor_table<segment_word, departure_frame::descriptor_capacity - 3>(
             running_.descriptors, [&](virt_addr at) { return running_word(at); });
@@ -89,7 +88,7 @@ public:
         first_own_ = static_cast<std::uint16_t>(first * sizeof(std::uint64_t));
 
         clear(plan_.frame);
-        store(memory_, plan_.frame, make_fields(values, entry_mode, program, reset));
+        store(memory_, plan_.frame, make_fields(values, program, reset));
         put_descriptors(plan_.frame, cloned->words());
         put_own_descriptors(plan_.frame);
         put_gates(plan_.frame, from_long, running_.code_selector, aliases_.code.raw());
@@ -198,8 +197,8 @@ private:
         put_gates(page, true, own_code_64(), plan_.code.raw());
     }
 
-    departure_frame make_fields(const entry_registers& values, paging_mode entry_mode, const overlay_program& program,
-        reset_register reset) const
+    departure_frame make_fields(
+        const entry_registers& values, const overlay_program& program, reset_register reset) const
     {
         const bool stays = way_.state == entry_state::as_running;
         const bool paged = way_.regime == copy_regime::paged;
@@ -237,7 +236,7 @@ private:
             f.efer_kept = (running_.efer & gone) == 0 && !to_long ? 0xffff'ffff : ~gone & 0xffff'ffff;
         }
         if (way_.up) {
-            f.up_cr4 = cr4::machine_check | registers_of(entry_mode).cr4;
+            f.up_cr4 = cr4::machine_check | registers_of(way_.entered).cr4;
             f.up_cr3 = plan_.entry_root.raw();
             f.up_cr0 = cr0::protection | cr0::extension_type | cr0::write_protect | cr0::paging;
             f.after_up = to_long ? place(piece::enter_long) : out;

@@ -67,7 +67,7 @@ protected:
     template <class Context>
     result<void> is_met_at(linux_start start, const Context& context, const entry_registers& found) const
     {
-        return linux_rules{context, image_, start, phys_addr::at(found.si)}.hold();
+        return linux_rules{context, image_, start, phys_addr::at(found.si)}.template hold_mapped<paging>();
     }
 
 private:

@@ -34,7 +34,7 @@ public:
 
     /// Faults: entry_contract_broken (at: the field that is wrong, or the entry of a memory map), outside_safe_region
     /// (at: the page, the command line, or a node of setup data), bad_range (likewise: it lies where the kernel cannot
-    /// reach it), misaligned (at: the page), not_mapped, not_writable (at: address).
+    /// reach it), misaligned (at: the page).
     result<void> hold() const
     {
         result<void> held = page_.hold();
@@ -46,8 +46,36 @@ public:
         then(&linux_rules::command_line);
         then(&linux_rules::initrd);
         then(&linux_rules::memory_map);
-        then(&linux_rules::mappings);
         return held;
+    }
+
+    /// The same for one that is entered in 64-bit mode, in paging mode `T`. The protocol wants kernel, page and command
+    /// line one to one; setup data and low memory are what kernels read as early.
+    /// Faults: the same, and not_mapped, not_writable (at: address).
+    template <paging_traits T> result<void> hold_mapped() const
+    {
+        if (const auto held = hold(); !held)
+            return held;
+        if (const auto mapped = rules::one_to_one<T>(context_, *kernel_memory(), true); !mapped)
+            return mapped;
+        const auto readable = [&](phys_range r) { return rules::one_to_one<T>(context_, r, false); };
+        constexpr phys_range low_memory = phys_range::of(phys_addr{}, byte_count::of(0xa'0000));
+        if (const auto mapped = readable(low_memory); !mapped)
+            return mapped;
+        if (const auto mapped = readable(phys_range::of(page_.at(), page_size)); !mapped)
+            return mapped;
+        const auto line = phys_addr::at(get(cmd_line_ptr, ext_cmd_line_ptr));
+        const auto size = byte_count::of(std::uint64_t{image_.command_line.size()} + 1);
+        if (const auto mapped = readable(phys_range::of(line, size)); !mapped)
+            return mapped;
+        for (auto next = get<std::uint64_t>(setup_data); next != 0;) {
+            const phys_addr at = phys_addr::at(next);
+            const auto data = load<std::uint32_t>(context_.memory, at + byte_count::of(12));
+            if (const auto mapped = readable(phys_range::of(at, byte_count::of(node_bytes + data))); !mapped)
+                return mapped;
+            next = load<std::uint64_t>(context_.memory, at);
+        }
+        return {};
     }
 
 private:
@@ -181,35 +209,6 @@ private:
         if (type > 2 && context_.map.first_not(kinds[type - 1], *range))
             return broken(at);
         return told.entry(*range, type == 1, at);
-    }
-
-    /// In 64-bit mode: what the protocol wants one to one, kernel, page and command line; and what kernels read as
-    /// early, setup data and low memory.
-    result<void> mappings() const
-    {
-        if (!plan_.entered_paged)
-            return {};
-        if (const auto mapped = rules::one_to_one(context_, *kernel_memory(), true); !mapped)
-            return mapped;
-        constexpr phys_range low_memory = phys_range::of(phys_addr{}, byte_count::of(0xa'0000));
-        if (const auto mapped = rules::one_to_one(context_, low_memory, false); !mapped)
-            return mapped;
-        if (const auto mapped = rules::one_to_one(context_, phys_range::of(page_.at(), page_size), false); !mapped)
-            return mapped;
-        const auto line = phys_addr::at(get(cmd_line_ptr, ext_cmd_line_ptr));
-        const auto size = byte_count::of(std::uint64_t{image_.command_line.size()} + 1);
-        if (const auto mapped = rules::one_to_one(context_, phys_range::of(line, size), false); !mapped)
-            return mapped;
-        for (auto next = get<std::uint64_t>(setup_data); next != 0;) {
-            const phys_addr at = phys_addr::at(next);
-            const auto data = load<std::uint32_t>(context_.memory, at + byte_count::of(12));
-            if (const auto mapped =
-                    rules::one_to_one(context_, phys_range::of(at, byte_count::of(node_bytes + data)), false);
-                !mapped)
-                return mapped;
-            next = load<std::uint64_t>(context_.memory, at);
-        }
-        return {};
     }
 
     const C& context_;

@@ -46,7 +46,10 @@ template <paging_traits Paging> struct port {
     /// The way to an image of contract `C`. Fault: unsupported (at: the state).
     template <class C> static result<route> route_of(copy_regime regime)
     {
-        return route_to(C::state, regime, from_long, enters_same_mode<C>());
+        auto way = route_to(C::state, regime, from_long, enters_same_mode<C>());
+        if (way)
+            way->entered = entry_mode<C>();
+        return way;
     }
 
     /// Where the machinery has to lie: the hub's code reaches 4 GiB.
@@ -64,7 +67,7 @@ template <paging_traits Paging> struct port {
     /// Whether the image is entered on tables of its own.
     static constexpr bool has_entry_tables(const route& way) { return way.up; }
 
-    /// What the overlay's tables map beside what it copies. `put` is as in clpage_size_tables.
+    /// What the overlay's tables map beside what it copies. `put` is as in clone_page_tables.
     template <class Put> static result<void> map_for_copy(const route& way, const exec_plan& plan, Put& put)
     {
         if (way.hub && from_long)
@@ -91,24 +94,25 @@ template <paging_traits Paging> struct port {
 
     /// Fills code page, frame and pages of modes. Everything they name is in place in `plan`.
     /// Faults: those of frame_writer.
-    template <class C, physical_memory M>
+    template <physical_memory M>
     static result<void> write_machinery(M& memory, exec_plan& plan, const route& way, const aliases& where,
         const facts& running, const overlay_code& code, const registers& values, const overlay_program& program)
     {
         frame_writer<Paging, M> writer{memory, plan, way, where, running};
         if (const auto put = writer.put_code(code); !put)
             return put;
-        return writer.put_tables(values, entry_mode<C>(), program, running.reset);
+        return writer.put_tables(values, program, running.reset);
     }
 
     /// Rule 10. Faults: those of departure_rules.
-    template <class Context> static result<void> departure_is_sound(const Context& context)
+    template <paging_traits Entry, physical_memory M>
+    static result<void> departure_is_sound(const verifier_context<M>& context)
     {
-        return departure_rules<Context>{context}.hold();
+        return departure_rules<Paging, Entry, M>{context}.hold();
     }
 
     /// What the image's first instruction will find in its registers, as the frame in memory has it.
-    template <class Context> static registers registers_found(const Context& context)
+    template <physical_memory M> static registers registers_found(const verifier_context<M>& context)
     {
         const auto f = load<departure_frame>(context.memory, context.plan.frame);
         const std::uint64_t base = context.plan.entered_paged ? 0 : context.plan.entry.raw() - f.entry;

@@ -13,6 +13,7 @@
 #include <lobos/core/fault.hpp>
 #include <lobos/handoff/contract.hpp>
 #include <lobos/x86/overlay_code.hpp>
+#include <lobos/x86/paging_mode.hpp>
 
 namespace lobos::x86 {
 
@@ -28,9 +29,10 @@ enum class entry_state : std::uint8_t {
 struct route {
     entry_state state = entry_state::as_running;
     copy_regime regime = copy_regime::paged;
-    bool from_long = false; ///< the running kernel's code is 64-bit code
-    bool hub = false;       ///< it goes through the hub
-    bool up = false;        ///< and from there into paging, on tables of the image's own
+    bool from_long = false;                  ///< the running kernel's code is 64-bit code
+    bool hub = false;                        ///< it goes through the hub
+    bool up = false;                         ///< and from there into paging, on tables of the image's own
+    paging_mode entered = paging_mode::none; ///< the mode of paging that the image is entered in
 
     /// Whether the last stretch has descriptors of its own: 64-bit ones, beside the hub's.
     constexpr bool entry_page() const { return state == entry_state::long_64; }

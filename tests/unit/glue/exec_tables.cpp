@@ -80,9 +80,11 @@ struct exec : table_world<paging> {
             --frames_left;
             return phys_addr::at(new_table());
         };
-        exec_tables<port, Contract> tables{plan, *x86::route_to(state, regime, false, same), parameters, trail};
+        plan.entered_paged = is_entered_paged<Contract>;
+        const auto found = finds_parameters_mapped<Contract> ? parameters : std::vector<phys_addr>{};
+        exec_tables<port> tables{plan, *x86::route_to(state, regime, false, same), found, trail};
         const auto made = tables.make_for_copy(memory, phys_addr::at(root), aliases, steps, safe, frames);
-        return made ? tables.make_for_entry(memory, frames) : made;
+        return made ? tables.make_for_entry<entry_paging<Contract, paging>>(memory, frames) : made;
     }
 
     /// All that tables map.

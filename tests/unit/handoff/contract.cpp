@@ -131,20 +131,51 @@ struct not_mapped : model<all> {
 };
 static_assert(finds_parameters_mapped<mapped> && !finds_parameters_mapped<not_mapped>);
 static_assert(!finds_parameters_mapped<model<all>>);
-struct near : model<all> {
+
+/// A contract with something to say of everything.
+struct spoken {
+    using paging = void;
+    static constexpr bool parameters_mapped = true;
+    std::vector<segment> parts = std::vector<segment>(2);
+    std::vector<virtual_segment> layout = {{virt_range::of(0x4000_va, 1_bytes), 0x1000_pa, false}};
+
+    std::span<const segment> segments() const { return parts; }
+    virt_addr entry() const { return 0x1020_va; }
+    std::span<const virtual_segment> virtual_layout() const { return layout; }
+    std::size_t parameter_pages() const { return 3; }
+};
+struct near : spoken {
+    using paging = same_paging;
+    static constexpr bool parameters_mapped = false;
     phys_range parameter_reach() const { return below_4g; }
 };
 
 } // namespace
 
+TEST_CASE("the terms of a contract are what it says", "[handoff][contract]")
+{
+    const spoken contract;
+    const contract_terms terms = terms_of(contract);
+    CHECK(terms.segments.data() == contract.parts.data());
+    CHECK(terms.segments.size() == 2);
+    CHECK(terms.virtual_layout.data() == contract.layout.data());
+    CHECK(terms.virtual_layout.size() == 1);
+    CHECK(terms.entry == 0x1020_va);
+    CHECK(terms.parameter_pages == 3);
+    CHECK(terms.parameters_mapped);
+    CHECK_FALSE(terms.entered_paged);
+    CHECK(terms_of(near{}).entered_paged);
+    CHECK_FALSE(terms_of(near{}).parameters_mapped);
+}
+
 TEST_CASE("parameters lie where the machinery and the contract reach", "[handoff][contract]")
 {
     const phys_range far = phys_range::between(phys_addr{}, phys_addr::at(0xffff'ffff'ffff));
     const phys_range first_gib = phys_range::between(phys_addr{}, phys_addr::at(0x3fff'ffff));
-    CHECK(parameter_reach(model<all>{}, far) == far);
-    CHECK(parameter_reach(near{}, far) == below_4g);
-    CHECK(parameter_reach(near{}, below_4g) == below_4g);
-    CHECK(parameter_reach(near{}, first_gib) == first_gib);
+    CHECK(terms_of(spoken{}).parameters_in(far) == far);
+    CHECK(terms_of(near{}).parameters_in(far) == below_4g);
+    CHECK(terms_of(near{}).parameters_in(below_4g) == below_4g);
+    CHECK(terms_of(near{}).parameters_in(first_gib) == first_gib);
 }
 
 TEST_CASE("parameters have room for what a contract of today wants", "[handoff][contract]")

@@ -12,7 +12,7 @@ TEST_CASE("the steps are read as the overlay will read them", "[plan][rules]")
     SECTION("bounces are resolved, and all is sorted")
     {
         auto c = p.context();
-        REQUIRE(rules::collect_writes(c));
+        REQUIRE(rules::collect_writes(c, sound_plan::paging::physical_reach));
         const std::uint64_t wanted[][5] = {{0x0040'0000, 0x0040'1000, 0x1000, 4, 4},
             {0x0040'1000, 0x0040'0000, 0x1000, 3, 5}, {0x0040'3000, 0x0080'0800, 0x1000, 0, 0},
             {0x0040'4000, 0x0080'3000, 0x1000, 1, 1}, {0x0040'5000, no_source, 0x2000, 2, 2}};
@@ -32,7 +32,7 @@ TEST_CASE("the steps are read as the overlay will read them", "[plan][rules]")
         p.steps[5] = {0x0040'1000, sound_plan::bounce.raw() + 0xff0, 0x10};
         p.lay_out();
         auto c = p.context();
-        REQUIRE(rules::collect_writes(c));
+        REQUIRE(rules::collect_writes(c, sound_plan::paging::physical_reach));
         CHECK(c.writes[1].source == 0x0040'0ff0);
     }
     SECTION("no room for them")
@@ -83,7 +83,8 @@ TEST_CASE("the steps are read as the overlay will read them", "[plan][rules]")
         p.most_plan_pages = 3;
         store(p.memory, sound_plan::plan_pages + 8_bytes, std::uint64_t{plan_page::capacity + 1});
         auto c = p.context();
-        CHECK(fault_of(rules::collect_writes(c)) == refused(bad_range, sound_plan::plan_pages));
+        CHECK(fault_of(rules::collect_writes(c, sound_plan::paging::physical_reach)) ==
+            refused(bad_range, sound_plan::plan_pages));
     }
 }
 

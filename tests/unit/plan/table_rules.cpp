@@ -138,8 +138,8 @@ TEST_CASE("rule 7: the page of the switch may be executed, before and after", "[
     const auto verdict = [&](std::uint64_t running, std::uint64_t own) {
         put(plan.running_root, running);
         put(plan.new_root, own);
-        verifier_context<x86::paging_pae, sparse_memory> c{plan, nothing.map, memory, {}, 1};
-        return fault_of(rules::switch_page_is_alike(c));
+        verifier_context<sparse_memory> c{plan, nothing.map, memory, {}, 1};
+        return fault_of(rules::switch_page_is_alike<x86::paging_pae>(c));
     };
     CHECK(verdict(0, 0) == no_fault);
     CHECK(verdict(no_execute, 0) == refused(switch_page_differs, 0));

@@ -114,7 +114,7 @@ TEST_CASE("what an image finds one to one", "[plan][told_rules]")
     sound_plan p;
     const auto said = [&](phys_range r) {
         const auto context = p.context();
-        return fault_of(rules::one_to_one(context, r, true));
+        return fault_of(rules::one_to_one<sound_plan::paging>(context, r, true));
     };
     const phys_range kernel = phys_range::of(sound_plan::kernel, page_size);
     const virt_addr at = virt_addr::at(sound_plan::kernel.raw());

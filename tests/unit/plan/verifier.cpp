@@ -31,7 +31,7 @@ static_assert(!departing_port<x86::paging_4m>);
 
 /// Rule 10 says no.
 struct stubborn_port : easy_port {
-    template <class Context> static result<void> departure_is_sound(const Context& c)
+    template <class Entry, class Context> static result<void> departure_is_sound(const Context& c)
     {
         return refuse(bad_descriptor_table, stage::verifying, load<std::uint32_t>(c.memory, c.plan.frame) + 0x18);
     }
@@ -99,6 +99,17 @@ TEST_CASE("each rule can refuse a plan that all others would let pass", "[plan][
     {
         p.safe[sound_plan::s_stack].role = safe_role::parameters;
         CHECK(verdict(p) == refused(outside_safe_region, sound_plan::stack));
+    }
+    SECTION("6, of the copy's page tables")
+    {
+        p.safe[sound_plan::s_tables].role = safe_role::parameters;
+        CHECK(verdict(p) == refused(outside_safe_region, sound_plan::tables));
+    }
+    SECTION("6, of the image's own")
+    {
+        p.enter_paged();
+        p.plan.entry_root = sound_plan::parameters;
+        CHECK(verdict(p) == refused(outside_safe_region, sound_plan::parameters));
     }
     SECTION("9")
     {

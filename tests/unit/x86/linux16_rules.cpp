@@ -12,12 +12,12 @@ namespace {
 
 /// A verified exec whose pages of parameters, and whatever else, a test breaks.
 struct entering {
-    using context_type = verifier_context<x86::paging_4m, sim::memory>;
+    using context_type = verifier_context<sim::memory>;
 
     real_mode_scenario s{3};
     result<linux16_image> image = s.load("quiet");
     x86::linux16_entry<real_mode_scenario::source> contract{s.kernel, *image};
-    result<staged_exec<sim::x86_kernel, decltype(contract), crc32c>> staged = prepare(s.machine, contract);
+    result<staged_exec<sim::x86_kernel, crc32c>> staged = prepare(s.machine, contract);
     exec_plan plan = staged->plan();
     std::vector<segment> parts{plan.image.begin(), plan.image.end()};
     std::vector<safe_region> safe{plan.safe.begin(), plan.safe.end()};

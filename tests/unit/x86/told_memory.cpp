@@ -10,7 +10,7 @@ using namespace lobos::test;
 namespace {
 
 struct told : told_exec {
-    verifier_context<x86::paging_4m, byte_memory> context{plan, running.map, memory, {}, 1};
+    verifier_context<byte_memory> context{plan, running.map, memory, {}, 1};
     x86::told_memory<decltype(context)> reader{context};
     told() : told_exec{bytes(16)}
     {
