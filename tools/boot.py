@@ -23,6 +23,8 @@ from machine import FIRMWARES, BootError, End, Machine, Result
 ROOT = Path(__file__).resolve().parent.parent
 PAGINGS = ("4m", "4k", "pae", "4level", "5level")  # the modes of paging that the reference kernel is built for
 ENTRIES = ("auto", "real", "linux32", "linux64", "multiboot", "multiboot2", "pvh", "paged")
+WIDE_PAGINGS = ("4level", "5level")  # those that reach above 4 GiB
+MEMORY, MEMORY_ABOVE_4G = 512, 6144  # MiB; QEMU takes from its host what is written to
 MOST_CPUS = 255  # as many as an APIC tells apart
 SELF_NAME = "/boot/reference-kernel"  # the name by which the reference kernel execs itself
 
@@ -50,6 +52,7 @@ class Exec:
     late: bool = False  # put nothing in place before the point of no return, so that the overlay copies all of it
     files_in_place: bool = False  # take them from where the loader put them, without a second copy
     copy: str = "paged"  # or unpaged
+    above_4g: bool = False  # place what may lie there above 4 GiB
     entry: str = "auto"  # one of ENTRIES
     target_paging: str = ""  # one of PAGINGS, for an image that is entered paged; empty: as the reference kernel itself
     flat: tuple[int, int, int, int] | None = None  # the images are plain binaries: see --flat
@@ -67,6 +70,8 @@ class Exec:
             words.append("files=in-place")
         if self.copy != "paged":
             words.append(f"copy={self.copy}")
+        if self.above_4g:
+            words.append("place=above-4g")
         if self.entry != "auto":
             words.append(f"entry={self.entry}")
         if self.target_paging:
@@ -173,6 +178,7 @@ examples:
   scripts/boot memtest.elf --timeout 60 --expect "Memtest"
   scripts/boot vmlinuz --append "console=ttyS0 panic=-1" --chain 100
   scripts/boot vmlinuz --append "console=ttyS0" --paging 5level --copy unpaged --firmware qboot
+  scripts/boot vmlinuz --append "console=ttyS0 nokaslr" --paging 4level --entry linux64 --above-4g
 
 exit status:
   0  the target printed TEXT (the machine is then stopped) or, without --expect, powered off by itself
@@ -236,13 +242,17 @@ def parser() -> argparse.ArgumentParser:
                         help="by which of its entries KERNEL is started (auto: the first that it has)")
     result.add_argument("--target-paging", choices=PAGINGS, metavar="MODE",
                         help="the mode of paging that KERNEL is started in by --entry paged (the reference kernel's)")
+    result.add_argument("--above-4g", action="store_true",
+                        help="put KERNEL and its initrd above 4 GiB, for --entry linux64 (a file that says itself where "
+                             "it belongs goes there), and with them what the exec needs; by --paging 4level or 5level")
     result.add_argument("--flat", type=plain_binary, metavar="AT:VIRTUAL:ENTRY:ZEROS",
                         help="KERNEL is a plain binary: put at physical address AT, with so many ZEROS behind it, and "
                              "started with paging on, mapped at VIRTUAL, ENTRY bytes from its beginning")
     result.add_argument("--cpus", type=processors, default=1, metavar="N", help="processors of the machine (1)")
     result.add_argument("--firmware", choices=FIRMWARES, default="seabios",
                         help="of the machine (seabios); qboot has no BIOS services, so --entry real needs seabios")
-    result.add_argument("--memory", type=positive(int), default=512, metavar="MiB", help="of the machine (512)")
+    result.add_argument("--memory", type=positive(int), metavar="MiB",
+                        help=f"of the machine ({MEMORY}, or {MEMORY_ABOVE_4G} with --above-4g)")
     result.add_argument("--timeout", type=positive(float), default=300.0, metavar="S", help="in seconds (300)")
     result.add_argument("--expect", metavar="TEXT", help="stop with success when the target prints this")
     result.add_argument("--try", dest="tries", type=Path, action="append", default=[], metavar="FILE",
@@ -256,7 +266,7 @@ def request(args: argparse.Namespace) -> Exec:
     taken = {SELF_NAME}
     images = [named(path, taken) for path in (*args.tries, args.kernel)]
     initrd = named(args.initrd, taken) if args.initrd else None
-    return Exec(images, initrd, args.append, args.chain, copy=args.copy, entry=args.entry,
+    return Exec(images, initrd, args.append, args.chain, copy=args.copy, entry=args.entry, above_4g=args.above_4g,
                 target_paging=args.target_paging or "", flat=args.flat, cpus=args.cpus)
 
 
@@ -274,6 +284,8 @@ def boot(args: argparse.Namespace) -> int:
         raise BootError("--expect needs a text")
     if args.paging and args.reference_kernel:
         raise BootError("--paging chooses a reference kernel, and so does --reference-kernel")
+    if args.above_4g and not args.reference_kernel and args.paging not in WIDE_PAGINGS:
+        raise BootError(f"--above-4g needs --paging {' or '.join(WIDE_PAGINGS)}")
     if args.flat and args.entry not in ("auto", "paged"):
         raise BootError("--flat is for --entry paged")
     if args.entry == "real" and args.firmware == "qboot":
@@ -282,8 +294,9 @@ def boot(args: argparse.Namespace) -> int:
         if path is not None:
             check_readable(path)
     paging = args.paging or "4m"
+    memory = args.memory or (MEMORY_ABOVE_4G if args.above_4g else MEMORY)
     kernel = args.reference_kernel or build_kernels(paging)[paging]
-    result = run_exec(kernel, request(args), memory=args.memory, firmware=args.firmware, timeout=args.timeout,
+    result = run_exec(kernel, request(args), memory=memory, firmware=args.firmware, timeout=args.timeout,
                       on_output=to_stdout, expect=None if args.expect is None else args.expect.encode())
     if result.transcript.output and not result.transcript.output.endswith(b"\n"):
         to_stdout(b"\n")

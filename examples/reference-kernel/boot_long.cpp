@@ -4,7 +4,8 @@
 /// The first instructions of the 64-bit builds. There are two ways in: from a multiboot loader, in flat 32-bit code
 /// with paging off, at the address that the multiboot header names; and from the kernel before, in 64-bit code with
 /// paging on, at the ELF file's entry [lobos/2000 §3.2.5]. Either way eax is the multiboot magic number and ebx the
-/// physical address of the information. 5-level paging is one table more at the top.
+/// physical address of the information. 5-level paging is one table more at the top. The directories of the linear map
+/// are filled here: they are not worth their room in the file.
 
 #include "boot_pieces.hpp"
 
@@ -14,6 +15,7 @@
 asm(R"(
     .set kernel_base, 0xffffffff80000000
     .set five_levels, )" LOBOS_TEXT_OF(REFERENCE_FIVE_LEVELS) R"(
+    .set linear_gigabytes, )" LOBOS_TEXT_OF(REFERENCE_LINEAR_MIB) R"( / 1024
 
     .section .multiboot, "a"
     .balign 4
@@ -37,8 +39,17 @@ boot_pointers:
     .quad 0
 boot_pml4:
     .quad boot_pointers - kernel_base + 0x3 # where they are, until the jump into the high half
-    .fill 510, 8, 0
+    .fill 255, 8, 0
+    .quad boot_linear_pointers - kernel_base + 0x3 # at the beginning of the higher half, of four levels and of five
+    .fill 254, 8, 0
     .quad boot_pointers - kernel_base + 0x3
+boot_linear_pointers:
+    .set table, 0
+    .rept linear_gigabytes
+    .quad boot_linear_directories - kernel_base + (table << 12) + 0x3
+    .set table, table + 1
+    .endr
+    .fill 512 - linear_gigabytes, 8, 0
     .if five_levels
 boot_pml5:
     .quad boot_pml4 - kernel_base + 0x3
@@ -63,6 +74,9 @@ gdt_pointer_32:
     .long gdt - kernel_base
 
     .section .bss
+    .balign 4096
+boot_linear_directories:
+    .skip linear_gigabytes * 4096
 )" LOBOS_BOOT_STACK R"(
 
     .text
@@ -106,5 +120,12 @@ _start:
     pushq $1f
     lretq
 )" LOBOS_BOOT_SEGMENTS R"(
+    movq $boot_linear_directories, %rdx
+    movl $0x183, %eax                   # present, writable, 2 MB, global
+    movl $(linear_gigabytes * 512), %ecx
+2:  movq %rax, (%rdx)
+    addq $8, %rdx
+    addq $0x200000, %rax
+    loop 2b
     xorl %ebp, %ebp
 )" LOBOS_BOOT_CALL);

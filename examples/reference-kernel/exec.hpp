@@ -42,10 +42,11 @@ inline lobos::text_line in_words(std::string_view name, std::string_view problem
     return lobos::text_line{problem}.add(": ").add(name);
 }
 
-/// A file's bytes, as they are to be staged. Faults: those of file_in_memory.
+/// A file's bytes, as they are to be staged: where the copy finds them. Faults: those of file_in_memory.
 inline lobos::result<file_in_memory> read(const file& f, const options& asked)
 {
-    return asked.in_place ? file_in_memory::in_place(f) : file_in_memory::read(f);
+    return asked.in_place ? file_in_memory::in_place(f)
+                          : file_in_memory::read(f, asked.unpaged ? lobos::below_4g : mapped_memory);
 }
 
 /// What `use` says of the initrd that was asked for, read in; or why there is none.

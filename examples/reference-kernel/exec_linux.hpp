@@ -18,11 +18,20 @@
 
 namespace kernel {
 
+/// What a Linux is asked for by its way in.
+inline lobos::linux_request linux_request_of(const exec_request& request, lobos::linux_entry entry)
+{
+    lobos::linux_request wanted{.command_line = request.asked.target, .entry = entry};
+    if (request.asked.above_4g && mapped_above_4g)
+        wanted.within = *mapped_above_4g;
+    return wanted;
+}
+
 /// Enters as `Contract` says what `load` makes of the image and, if there is one, the initrd.
 template <class Contract, class Load>
 lobos::text_line exec_linux(const exec_request& request, lobos::linux_entry entry, const Load& load)
 {
-    const lobos::linux_request wanted{.command_line = request.asked.target, .entry = entry};
+    const lobos::linux_request wanted = linux_request_of(request, entry);
     std::array<std::byte, 32> random; // as much as Linux wants for its generator
     const bool seeded = lobos::machine::random_bytes(random);
     const std::span<const std::byte> seed{random.data(), seeded ? random.size() : 0};
@@ -61,7 +70,7 @@ inline lobos::text_line exec_linux64(const exec_request& request)
 /// By the 16-bit entry, in real mode: its setup code asks the BIOS.
 inline lobos::text_line exec_linux_real(const exec_request& request)
 {
-    const lobos::linux_request wanted{.command_line = request.asked.target};
+    const lobos::linux_request wanted = linux_request_of(request, lobos::linux_entry::protected_32);
     const image_bytes kernel = request.image.source();
     const auto enter = [&](const lobos::result<lobos::linux16_image>& image) {
         if (!image)

@@ -86,8 +86,8 @@ public:
         return in;
     }
 
-    /// Reads `f`. Fault: no_memory (at: bytes), with nothing taken.
-    static lobos::result<file_in_memory> read(const file& f)
+    /// Reads `f` into frames of `reach`. Fault: no_memory (at: bytes), with nothing taken.
+    static lobos::result<file_in_memory> read(const file& f, lobos::phys_range reach)
     {
         using namespace lobos;
         const std::size_t pages = static_cast<std::size_t>((f.size.raw() + page_size.raw() - 1) >> 12);
@@ -98,7 +98,7 @@ public:
         auto* extents = reinterpret_cast<extent*>(in.storage_.data());
         frame_pool.restart_scatter();
         for (std::size_t i = 0; i < pages; ++i) {
-            const auto page = frame_pool.take_scattered();
+            const auto page = frame_pool.take_scattered(reach);
             if (!page)
                 return refuse(fault_code::no_memory, stage::loading, f.size.raw());
             const byte_count done = byte_count::of(i * page_size.raw());

@@ -4,14 +4,16 @@
 /// \file
 /// Page frames: a bit for each frame of mapped memory. Frames are given in three ways: the lowest one, many in a row,
 /// and as far from each other as can be, which is how files are read in, because a long-running kernel's free memory
-/// looks like that.
+/// looks like that. Whoever asks says where, because not all code reaches all of memory.
 
 #include "linear_memory.hpp"
 
 #include <lobos/core/region_map.hpp>
+#include <lobos/image/segment.hpp>
 #include <lobos/plan/program.hpp>
 
 #include <array>
+#include <numeric>
 
 namespace kernel {
 
@@ -24,8 +26,8 @@ public:
         if (!within)
             return;
         const auto first = checked_align_up(within->first(), lobos::page_size);
-        for (std::size_t i = index(*first); frame(i).last() <= within->last() && i < frames; ++i)
-            set(i, true);
+        for (std::size_t i = index(*first); i < frames && frame(i).last() <= within->last(); ++i)
+            set(i, true), end_ = std::max(end_, i + 1);
     }
 
     /// Takes every frame that `range` touches out of use.
@@ -37,15 +39,19 @@ public:
             set(i, false);
     }
 
-    std::optional<lobos::phys_addr> take_lowest()
+    /// The lowest one in `reach`, whole pages.
+    std::optional<lobos::phys_addr> take_lowest(lobos::phys_range reach = mapped_memory)
     {
-        for (std::size_t w = lowest_hint_; w < bits_.size(); ++w) {
-            if (bits_[w] == 0)
-                continue;
-            lowest_hint_ = w;
-            return take(w * 32 + static_cast<std::size_t>(std::countr_zero(bits_[w])));
-        }
-        return std::nullopt;
+        const auto within = intersection(reach, mapped_memory);
+        if (!within)
+            return std::nullopt;
+        const std::size_t begin = index(within->first());
+        const std::size_t i = next_free(std::max(begin, lowest_));
+        if (begin <= lowest_)
+            lowest_ = i;
+        if (i > index(within->last()))
+            return std::nullopt;
+        return take(i);
     }
 
     /// This very frame, if it is free.
@@ -57,27 +63,33 @@ public:
         return true;
     }
 
-    /// One frame, far away from the one before.
-    std::optional<lobos::phys_addr> take_scattered()
+    /// One frame of `reach`, far away from the one before.
+    std::optional<lobos::phys_addr> take_scattered(lobos::phys_range reach)
     {
-        if (free_ == 0)
-            return std::nullopt;
         constexpr std::size_t stride = 7919;
-        scatter_ = (scatter_ + stride) % frames;
-        while (!is_free(scatter_))
-            scatter_ = (scatter_ + 1) % frames;
-        return take(scatter_);
+        const std::size_t end = std::min(end_, index(reach.last()) + 1);
+        if (end == 0)
+            return std::nullopt;
+        scatter_ = (scatter_ + stride) % end;
+        std::size_t i = next_free(scatter_);
+        if (i >= end)
+            i = next_free(0);
+        if (i >= end)
+            return std::nullopt;
+        scatter_ = i;
+        return take(i);
     }
 
-    /// `count` frames in a row, from the middle of memory on if there are, because next kernels want its ends; or else
-    /// the lowest ones.
-    std::optional<lobos::phys_addr> take_row(std::size_t count)
+    /// `count` frames of `reach` in a row, from the middle of memory on if there are, because next kernels want its
+    /// ends; or else the lowest ones.
+    std::optional<lobos::phys_addr> take_row(std::size_t count, lobos::phys_range reach)
     {
-        std::size_t highest = frames;
+        const std::size_t end = std::min(end_, index(reach.last()) + 1);
+        std::size_t highest = end;
         while (highest != 0 && !is_free(highest - 1))
             --highest;
-        const auto row = take_row_behind(highest / 2, count);
-        return row ? row : take_row_behind(0, count);
+        const auto row = take_row_in(highest / 2, end, count);
+        return row ? row : take_row_in(0, end, count);
     }
 
     /// Precondition: the frame was taken.
@@ -85,18 +97,27 @@ public:
     {
         lobos::expects(!is_free(index(page)), "a frame is given back once");
         set(index(page), true);
-        lowest_hint_ = 0;
     }
 
     std::size_t free() const { return free_; }
+    std::size_t free_below_4g() const
+    {
+        const auto below = std::span{bits_}.first(std::min(bits_.size(), index(lobos::below_4g.last()) / 32 + 1));
+        return std::accumulate(below.begin(), below.end(), std::size_t{0},
+            [](std::size_t sum, std::uint32_t word) { return sum + static_cast<std::size_t>(std::popcount(word)); });
+    }
 
     /// The next scattered frame does not depend on what was scattered before.
     void restart_scatter() { scatter_ = 0; }
 
 private:
-    static constexpr std::size_t frames = (768u << 20) / 4096;
+    static constexpr std::size_t frames = static_cast<std::size_t>(mapped_memory.size().raw() / 4096);
 
-    static std::size_t index(lobos::phys_addr a) { return static_cast<std::size_t>(a.raw() >> 12); }
+    /// At most `frames`, for what lies behind mapped memory.
+    static std::size_t index(lobos::phys_addr a)
+    {
+        return static_cast<std::size_t>(std::min<std::uint64_t>(a.raw() >> 12, frames));
+    }
     static lobos::phys_range frame(std::size_t i)
     {
         return lobos::phys_range::of(lobos::phys_addr::at(std::uint64_t{i} << 12), lobos::page_size);
@@ -108,11 +129,27 @@ private:
             return;
         bits_[i / 32] ^= 1u << (i % 32);
         free_ += free ? 1 : std::size_t(-1);
+        if (free)
+            lowest_ = std::min(lowest_, i);
     }
-    std::optional<lobos::phys_addr> take_row_behind(std::size_t begin, std::size_t count)
+    /// The first free frame that is not before `i`; `frames` without one. Most of memory may not be there.
+    std::size_t next_free(std::size_t i) const
+    {
+        if (i >= frames)
+            return frames;
+        std::uint32_t word = bits_[i / 32] & ~std::uint32_t{0} << (i % 32);
+        for (std::size_t w = i / 32;;) {
+            if (word != 0)
+                return w * 32 + static_cast<std::size_t>(std::countr_zero(word));
+            if (++w == bits_.size())
+                return frames;
+            word = bits_[w];
+        }
+    }
+    std::optional<lobos::phys_addr> take_row_in(std::size_t begin, std::size_t end, std::size_t count)
     {
         std::size_t row = 0;
-        for (std::size_t i = begin; i < frames; ++i) {
+        for (std::size_t i = begin; i < end; ++i) {
             row = is_free(i) ? row + 1 : 0;
             if (row != count)
                 continue;
@@ -131,7 +168,8 @@ private:
     std::array<std::uint32_t, frames / 32> bits_{};
     std::size_t free_ = 0;
     std::size_t scatter_ = 0;
-    std::size_t lowest_hint_ = 0;
+    std::size_t lowest_ = 0; ///< none before it is free
+    std::size_t end_ = 0;    ///< of those that ever were
 };
 
 inline constinit frame_allocator frame_pool;

@@ -57,6 +57,8 @@ constexpr way ways[] = {
 /// Goes the way that is asked for. Returns only when that is refused.
 text_line exec_by(std::string_view entry, const exec_request& request)
 {
+    if (request.asked.above_4g && !mapped_above_4g)
+        return text_line{"place=above-4g: this kernel does not reach so far"};
     if (request.asked.flat)
         return exec_paged(request); // of itself it does not say what it is
     const image_bytes image = request.image.source();
@@ -83,7 +85,7 @@ void sys_lobos(std::string_view name, std::string_view command_line, std::string
         if (!in)
             return in_words(in.error());
         times.finished(stage_times::read);
-        glue g{this_machine.map, boot_options.late};
+        glue g{this_machine.map, boot_options.late, boot_options.above_4g};
         return exec_by(entry, {g, this_machine, boot_options, *f, *in, command_line, times});
     }();
     expects(workspace.used() == 0, "a refused exec leaves no workspace behind");

@@ -52,9 +52,10 @@ public:
         for (const file& f : files)
             frame_pool.remove(phys_range::of(f.at, f.size));
 
-        // Room for what a plan takes if every frame is a run of its own.
-        const std::size_t pages = frame_pool.free() / 36 + 16;
-        const auto row = frame_pool.take_row(pages);
+        // Room for what a plan takes if every frame is a run of its own. The loader's files are not larger than memory
+        // below 4 GiB, so that above it is left to the images.
+        const std::size_t pages = frame_pool.free_below_4g() / 36 + 16;
+        const auto row = frame_pool.take_row(pages, below_4g);
         if (!row)
             return refuse(fault_code::no_memory, stage::loading, pages * page_size.raw());
         workspace.use({pointer_to(*row), pages * static_cast<std::size_t>(page_size.raw())});

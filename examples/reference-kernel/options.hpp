@@ -3,9 +3,9 @@
 
 /// \file
 /// The kernel's command line: `exec=NAME[,NAME...] [initrd=NAME] [entry=WAY] [paging=MODE]
-/// [flat=AT:VIRTUAL:ENTRY:ZEROS] [copy=paged|unpaged] [chain=N] [generation=G] [cpus=N] [-- TARGET COMMAND LINE]`. The
-/// first word is the loader's name for the kernel. The names are tried in turn until one can be executed, by the entry
-/// of that name; before that the kernel executes itself `chain` times, and counts.
+/// [flat=AT:VIRTUAL:ENTRY:ZEROS] [copy=paged|unpaged] [place=above-4g] [chain=N] [generation=G] [cpus=N] [-- TARGET
+/// COMMAND LINE]`. The first word is the loader's name for the kernel. The names are tried in turn until one can be
+/// executed, by the entry of that name; before that the kernel executes itself `chain` times, and counts.
 
 #include <algorithm>
 #include <cstdint>
@@ -33,6 +33,7 @@ struct options {
     std::uint32_t generation = 0;
     bool late = false;        ///< no byte of an image is put in place before the point of no return
     bool unpaged = false;     ///< the copy runs without paging
+    bool above_4g = false;    ///< what may lie above 4 GiB goes there: a Linux, and all that an exec needs
     bool in_place = false;    ///< files are not read in, but taken from where the loader put them
     std::uint32_t sum_at = 0; ///< physical memory of which a checksum is to be printed
     std::uint32_t sum_size = 0;
@@ -102,6 +103,8 @@ constexpr options parse(std::string_view line)
             o.late = word == "late";
         else if (key == "copy")
             o.unpaged = word == "unpaged";
+        else if (key == "place")
+            o.above_4g = word == "above-4g";
         else if (key == "files")
             o.in_place = word == "in-place";
         else if (key == "checksum")
@@ -121,6 +124,7 @@ static_assert(parse("k flat=1048576:18446744071562067968:16:8").flat->mapped_at 
 static_assert(parse("k flat=1048576:0:16:8").flat->zeros == 8 && !parse("k").flat);
 static_assert(parse("k cpus=4").cpus == 4 && parse("k").cpus == 1);
 static_assert(parse("k copy=unpaged").unpaged && !parse("k copy=paged").unpaged);
+static_assert(parse("k place=above-4g").above_4g && !parse("k").above_4g);
 static_assert(parse("k files=in-place checksum=4096+12").in_place && parse("k checksum=4096+12").sum_size == 12);
 static_assert(parse("k -- y").target == "y" && parse("k").own.empty());
 

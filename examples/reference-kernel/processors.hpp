@@ -30,7 +30,7 @@ public:
             const auto stack = frame_pool.take_lowest();
             if (!root || !stack)
                 break;
-            page.places[page.count] = {root->raw(), kernel_base + stack->raw() + page_size.raw()};
+            page.places[page.count] = {root->raw(), linear_base + stack->raw() + page_size.raw()};
         }
         started_ = page.count != 0;
         if (!started_)

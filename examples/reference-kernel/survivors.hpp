@@ -50,7 +50,7 @@ inline std::optional<lobos::phys_range> place_of_log(
     for (const lobos::region& r : map.regions())
         if (r.kind == lobos::region_kind::surviving && r.range != padding_page())
             return r.range;
-    return map.highest_hole(size, spacing, mapped_memory, taken);
+    return map.highest_hole(size, spacing, commonly_mapped, taken);
 }
 
 /// What the padding holds.

@@ -60,6 +60,53 @@ template <class Paging, class Image> result<void> arrives(std::uint32_t seed, ph
     return {};
 }
 
+/// A kernel that gives pages from as far up as whoever asks has a use for.
+struct heeding : sim::basic_x86_kernel<paging_4level> {
+    using basic_x86_kernel::basic_x86_kernel;
+    std::uint64_t next = ram.raw();
+    std::size_t given = 0;
+    std::optional<phys_addr> allocate_page(phys_range in)
+    {
+        ++given;
+        const phys_addr page = phys_addr::at(next - page_size.raw());
+        if (!in.contains(page) || !allocate_page_at(page))
+            return kernel::allocate_page(in);
+        next = page.raw();
+        return page;
+    }
+};
+
+/// Has a heeding kernel exec a plain binary above 4 GiB in the mode that `Paging` says. Where everything lies then.
+template <class Paging> void check_heeded(bool machinery_is_high)
+{
+    heeding machine{ram};
+    const auto file = machine.stage(bytes(0x2345, std::byte{0x90}));
+    const auto image = load_flat_paged(file.source(machine.memory()), high,
+        high_address<entry_paging<paged_entry_in<Paging>, paging_4level>>(), byte_count::of(0x4321),
+        byte_count::of(0x20));
+    REQUIRE(image);
+    const auto contract = paged_entry_in<Paging>::make(*image, {}, "told below");
+    REQUIRE(contract);
+    auto staged = prepare(machine, *contract);
+    REQUIRE(fault_of(staged) == no_fault);
+    std::size_t pages = 0;
+    std::uint64_t told_at = 0;
+    for (const safe_region& r : staged->plan().safe) {
+        CAPTURE(to_string(r.role));
+        pages += static_cast<std::size_t>(r.range.size().raw() / page_size.raw());
+        const bool told = r.role == safe_role::parameters;
+        told_at = told ? r.range.first().raw() : told_at;
+        CHECK(below_4g.contains(r.range) == (told || !machinery_is_high));
+    }
+    CHECK(machine.given == pages); // none of them in vain
+    const auto outcome = run(*staged);
+    REQUIRE(std::holds_alternative<sim::entry_state>(outcome));
+    const auto& entered = std::get<sim::entry_state>(outcome);
+    CHECK(entered.physical_rip == high + byte_count::of(0x20));
+    CHECK(entered.rax == multiboot_loader_magic);
+    CHECK(entered.rbx == told_at);
+}
+
 } // namespace
 
 TEST_CASE("a 64-bit kernel's paged copy reaches above 4 GiB, and so does a 64-bit image")
@@ -81,4 +128,10 @@ TEST_CASE("a copy without paging does not, and says so")
         CHECK(refused.error().code == fault_code::bad_range);
         CHECK(refused.error().at >> 32 == 1); // what is out of reach
     }
+}
+
+TEST_CASE("a kernel that heeds where a page is wanted gives none in vain, and what is told in 32 bits lies there")
+{
+    check_heeded<same_paging>(true);
+    check_heeded<paging_5level>(false); // the way leads through 32-bit code
 }

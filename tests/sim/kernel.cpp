@@ -29,13 +29,15 @@ struct no_machine {
 using kernel = sim::kernel<no_machine>;
 static_assert(kernel_glue<kernel>);
 
+constexpr phys_range anywhere = phys_range::between(phys_addr{}, phys_addr::at(~std::uint64_t{0}));
+
 } // namespace
 
 TEST_CASE("free memory begins behind the kernel's own, and ends with RAM")
 {
     kernel k{1_MiB, 3};
     std::size_t pages = 0;
-    while (const auto page = k.allocate_page()) {
+    while (const auto page = k.allocate_page(anywhere)) {
         CHECK(phys_range::between(0x1'2000_pa, 0xf'ffff_pa).contains(phys_range::of(*page, page_size)));
         ++pages;
     }
@@ -50,8 +52,8 @@ TEST_CASE("every request has a number, and fails when it is told to")
     using enum sim::glue_call;
     kernel k{1_MiB};
     k.fail_requests({1, 2, 4, 5});
-    CHECK(k.allocate_page());
-    CHECK_FALSE(k.allocate_page());
+    CHECK(k.allocate_page(anywhere));
+    CHECK_FALSE(k.allocate_page(anywhere));
     CHECK_FALSE(k.allocate_page_at(0x8'0000_pa));
     CHECK(k.allocate_page_at(0x8'0000_pa));
     CHECK(k.allocate_workspace(64).empty());
@@ -71,7 +73,7 @@ TEST_CASE("every request has a number, and fails when it is told to")
 TEST_CASE("what was not taken is not given back")
 {
     kernel k{1_MiB};
-    const auto page = k.allocate_page();
+    const auto page = k.allocate_page(anywhere);
     REQUIRE(page);
     const auto space = k.allocate_workspace(64);
     CHECK(k.workspaces_taken() == 1);

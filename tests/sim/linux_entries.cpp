@@ -131,14 +131,14 @@ struct high_and_low : sim::basic_x86_kernel<x86::paging_4level> {
     using basic_x86_kernel::basic_x86_kernel;
     std::uint64_t next = high_ram.raw() - 0x10'0000; ///< below where an initrd goes
     bool low = false;
-    std::optional<phys_addr> allocate_page()
+    std::optional<phys_addr> allocate_page(phys_range in)
     {
         low = !low;
         if (low)
-            return kernel::allocate_page();
+            return kernel::allocate_page(in);
         next -= page_size.raw();
         const phys_addr page = phys_addr::at(next);
-        return allocate_page_at(page) ? std::optional{page} : kernel::allocate_page();
+        return allocate_page_at(page) ? std::optional{page} : kernel::allocate_page(in);
     }
 };
 

@@ -33,7 +33,7 @@ struct glue {
     const region_map& memory_map();
     std::uint64_t memory_generation();
     stub::memory& memory();
-    std::optional<phys_addr> allocate_page();
+    std::optional<phys_addr> allocate_page(phys_range reach);
     bool allocate_page_at(phys_addr page);
     void free_page(phys_addr page) noexcept;
     std::optional<virt_addr> virtual_address(phys_addr page);

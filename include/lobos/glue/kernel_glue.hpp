@@ -15,7 +15,7 @@
 namespace lobos {
 
 template <class G>
-concept kernel_glue = requires(G& glue, phys_addr page, std::size_t bytes, std::span<std::byte> space) {
+concept kernel_glue = requires(G& glue, phys_addr page, phys_range in, std::size_t bytes, std::span<std::byte> space) {
     /// All of physical memory, as it is to be handed to the next kernel; what must survive is `surviving` in it.
     { glue.memory_map() } -> std::same_as<const region_map&>;
     /// A number that changes whenever the map does.
@@ -25,8 +25,9 @@ concept kernel_glue = requires(G& glue, phys_addr page, std::size_t bytes, std::
     requires std::is_lvalue_reference_v<decltype(glue.memory())> &&
         physical_memory<std::remove_reference_t<decltype(glue.memory())>>;
 
-    /// One page of memory that nobody uses, aligned; nothing if there is none.
-    { glue.allocate_page() } -> std::same_as<std::optional<phys_addr>>;
+    /// One page of memory that nobody uses, aligned; nothing if there is none. It is wanted in this range. Any other is
+    /// put aside until the exec is staged, so a kernel that has much memory elsewhere had better heed that.
+    { glue.allocate_page(in) } -> std::same_as<std::optional<phys_addr>>;
     /// This very page, if nobody uses it; false if somebody does, or if the kernel cannot tell. What the image wants
     /// there is then put there now, and not after the point of no return.
     { glue.allocate_page_at(page) } -> std::same_as<bool>;

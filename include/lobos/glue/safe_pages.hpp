@@ -47,7 +47,7 @@ public:
     result<phys_addr> take(safe_role role, std::span<const segment> image, phys_range reach)
     {
         for (;;) {
-            const std::optional<phys_addr> page = glue_->allocate_page();
+            const std::optional<phys_addr> page = glue_->allocate_page(reach);
             if (!page)
                 return refuse(fault_code::no_memory, stage::staging, std::uint64_t{0});
             const phys_range range = phys_range::of(*page, page_size);

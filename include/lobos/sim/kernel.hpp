@@ -74,7 +74,7 @@ public:
     const region_map& memory_map() const { return map_; }
     std::uint64_t memory_generation() const { return generation; }
     sim::memory& memory() { return memory_; }
-    std::optional<phys_addr> allocate_page()
+    std::optional<phys_addr> allocate_page(phys_range) // where it is wanted: not heeded
     {
         return injected.fails(glue_call::allocate_page) ? std::nullopt : pool_.take();
     }

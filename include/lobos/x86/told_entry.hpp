@@ -27,6 +27,8 @@ public:
     }
 
     std::size_t parameter_pages() const { return 1; }
+    /// All addresses that are told have 32 bits, that of the page among them, whatever mode the image is entered in.
+    static constexpr phys_range parameter_reach() { return below_4g; }
 
 protected:
     told_entry(const Image& image, std::span<const multiboot_module> modules, std::string_view command_line)

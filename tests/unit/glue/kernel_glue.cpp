@@ -43,7 +43,7 @@ template <unsigned Missing, unsigned Wrong = all> struct model : has_port<Missin
         requires(Missing != requirement::memory_generation);
     type<requirement::memory, test::byte_memory&> memory()
         requires(Missing != requirement::memory);
-    type<requirement::allocate_page, std::optional<phys_addr>> allocate_page()
+    type<requirement::allocate_page, std::optional<phys_addr>> allocate_page(phys_range)
         requires(Missing != requirement::allocate_page);
     type<requirement::allocate_page_at, bool> allocate_page_at(phys_addr)
         requires(Missing != requirement::allocate_page_at);
