@@ -28,17 +28,17 @@ result<staged_exec<Glue, Sum>> prepare(Glue& glue, const Contract& contract, con
 {
     // One run for each extent is the rule; more only where runs wait for each other in circles.
     const contract_terms terms = terms_of(contract);
-    std::size_t runs = 64;
+    preparation_room room;
     for (const segment& s : terms.segments)
-        runs += s.file.size() + 1;
+        room.runs += s.file.size() + 1;
     for (int attempt = 1;; ++attempt) {
-        auto staged = preparation<Glue, Sum>{glue, terms, options}.run(contract, runs);
+        preparation<Glue, Sum> next{glue, terms, options};
+        auto staged = next.run(contract, room);
         constexpr int most_attempts = 16;
-        const bool again = !staged && staged.error().code == fault_code::no_space &&
-            staged.error().in == stage::planning && attempt < most_attempts;
+        const bool again = next.wanted() && attempt < most_attempts;
         if (!again)
             return staged;
-        runs = std::max(static_cast<std::size_t>(staged.error().at), 2 * runs);
+        room = *next.wanted();
     }
 }
 

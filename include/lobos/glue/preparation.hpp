@@ -26,6 +26,13 @@ struct exec_options {
     void* context = nullptr;
 };
 
+/// How much an attempt at a preparation has room for. What it takes shows only on the way: runs may have to be cut, and
+/// how many tables map them, and how many of those are neighbours, depends on the pages that the glue gives.
+struct preparation_room {
+    std::size_t runs = 64;       ///< of bytes that are copied in one go
+    std::size_t safe_pages = 64; ///< beside those of steps and parameters; neighbours of one role count as one
+};
+
 /// Not for embedders: prepare() is the way in. A kernel may know a dozen contracts, so what there is of them here is
 /// the templates that run() goes through, and the rest is compiled once.
 template <kernel_glue Glue, checksum_policy Sum> class preparation {
@@ -43,15 +50,15 @@ public:
     }
     preparation(const preparation&) = delete;
 
-    /// Runs all stages with room for `runs` runs; the terms are `contract`'s. no_space asks for another try with more.
-    template <class Contract> result<staged> run(const Contract& contract, std::size_t runs)
+    /// Runs all stages with that much room; the terms are `contract`'s. Precondition: nothing has been run.
+    template <class Contract> result<staged> run(const Contract& contract, const preparation_room& room)
     {
         using entry = entry_paging<Contract, paging>;
         result<void> ok = look_at_machine();
         if (ok)
             ok = take_way(port::template route_of<Contract>(options_.copy));
         if (ok)
-            ok = reserve(runs);
+            ok = reserve(room);
         if (ok)
             ok = put_in_place();
         if (ok)
@@ -71,6 +78,9 @@ public:
             return std::unexpected{ok.error()};
         return std::move(out_);
     }
+
+    /// The room for another try, when it was room that was missing.
+    std::optional<preparation_room> wanted() const { return wanted_; }
 
 private:
     /// `stage` has ended in this way.
@@ -97,13 +107,15 @@ private:
     }
 
     /// Storage for all lists.
-    result<void> reserve(std::size_t runs)
+    result<void> reserve(const preparation_room& room)
     {
         expects(terms_.parameter_pages <= max_parameter_pages, "a contract has few pages of parameters");
+        room_ = room;
+        const std::size_t runs = room.runs;
         const auto& map = glue_.memory_map();
         const std::size_t pages = runs / plan_page::capacity + 1;
         const std::size_t regions = map.regions().size();
-        const std::size_t safe = pages + max_parameter_pages + 64 + regions;
+        const std::size_t safe = pages + max_parameter_pages + room.safe_pages + regions;
         const std::size_t segments = terms_.segments.size();
         using sum = staged::sum_value;
         const std::size_t writes = segments + runs + overlay_program::max_skips; // each cuts one step at most
@@ -129,15 +141,26 @@ private:
     result<phys_addr> take(safe_role role)
     {
         const phys_range reach = port::machinery_reach(way_);
-        return out_.pages_.take(
+        const auto page = out_.pages_.take(
             role, terms_.segments, role == safe_role::parameters ? terms_.parameters_in(reach) : reach);
+        if (!page && page.error().code == fault_code::no_space)
+            wanted_ = {room_.runs, 4 * room_.safe_pages};
+        return page;
+    }
+
+    /// `done`; if it is refused for want of room, that is what is wanted. Its `at` is a number of runs then.
+    template <class Result> Result in_room(Result done)
+    {
+        if (!done && done.error().code == fault_code::no_space)
+            wanted_ = {std::max(static_cast<std::size_t>(done.error().at), 2 * room_.runs), room_.safe_pages};
+        return done;
     }
 
     /// What can lie in place already; and the pages of parameters, for the segments that are made of them. As these are
     /// written last, no such segment is in place early.
     result<void> put_in_place()
     {
-        if (const auto done = out_.frames_.stage(terms_.segments, image_, extents_); !done)
+        if (const auto done = in_room(out_.frames_.stage(terms_.segments, image_, extents_)); !done)
             return done;
         for (std::size_t i = 0; i < parameter_extents_.size(); ++i) {
             const auto page = take(safe_role::parameters);
@@ -163,7 +186,7 @@ private:
         if (!bounce)
             return std::unexpected{bounce.error()};
         plan_.bounce = *bounce;
-        const auto cost = make_plan(image_, *bounce, runs_, steps_);
+        const auto cost = in_room(make_plan(image_, *bounce, runs_, steps_));
         if (!cost)
             return std::unexpected{cost.error()};
         plan_.cost = *cost;
@@ -365,6 +388,8 @@ private:
     const contract_terms& terms_;
     const exec_options& options_;
     staged out_;
+    preparation_room room_ = {};
+    std::optional<preparation_room> wanted_ = {};
     port::route way_ = {};
     port::aliases aliases_ = {};
     exec_plan plan_ = {};

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later OR BSD-2-Clause
 
+#include <lobos/x86/paging_4level.hpp>
+
 #include <tests/support/scenario.hpp>
+#include <tests/support/state_difference.hpp>
 
 using namespace lobos;
 using namespace lobos::test;
@@ -88,6 +91,40 @@ TEST_CASE("runs that wait for each other take more storage than was guessed, and
     }
     CHECK(machine.pages_taken() == pages);
     CHECK(machine.workspaces_taken() == 0);
+}
+
+TEST_CASE("a file of pages far from each other takes more tables than were reckoned with, and gets them")
+{
+    // A table maps 2 MiB, and each page lies in others; the tables are nowhere neighbours.
+    constexpr byte_count ram = 2_GiB;
+    constexpr std::size_t count = 600;
+    sim::basic_x86_kernel<x86::paging_4level> machine{ram, 7};
+    bytes file(count * 0x1000);
+    for (std::size_t i = 0; i < file.size(); ++i)
+        file[i] = pattern(i);
+    std::vector<extent> extents;
+    for (std::size_t i = 0; i < count; ++i) {
+        extents.push_back({0x1fe'0000_pa + byte_count::of(i * 0x20'0000), page_size});
+        REQUIRE(machine.allocate_page_at(extents.back().at));
+        machine.memory().write(extents.back().at, std::span{file}.subspan(i * 0x1000, 0x1000));
+    }
+    const raw_contract contract{
+        {{.destination = phys_range::of(0x100'0000_pa, byte_count::of(file.size())), .file = extents}}};
+    machine.injected.fail_every(sim::glue_call::allocate_page_at); // all of it is left to the copy
+    const auto before = machine.state();
+    machine.fail_request(std::nullopt); // counts from here
+    {
+        auto staged = prepare(machine, contract);
+        REQUIRE(fault_of(staged) == no_fault);
+        CHECK(staged->plan().table_pages > count);
+        CHECK(staged->plan().safe.size() > count);
+        CHECK(machine.injected.count(sim::glue_call::allocate_workspace) == 3);
+    }
+    CHECK(difference(before, machine.state()).empty());
+    auto staged = prepare(machine, contract);
+    REQUIRE(fault_of(staged) == no_fault);
+    CHECK(std::holds_alternative<sim::entry_state>(run(*staged)));
+    CHECK(machine.memory().holds(0x100'0000_pa, file));
 }
 
 TEST_CASE("steps for three pages are chained, and all of them are run")
