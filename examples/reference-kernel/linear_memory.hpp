@@ -18,7 +18,7 @@ using namespace lobos::literals;
 inline constexpr std::uint64_t kernel_base = REFERENCE_BASE;
 inline constexpr std::uint64_t linear_base = REFERENCE_LINEAR_BASE;
 inline constexpr lobos::phys_range mapped_memory =
-    lobos::phys_range::of(0_pa, lobos::byte_count::of(REFERENCE_LINEAR_MIB* std::uint64_t{1 << 20}));
+    lobos::phys_range::of(0_pa, lobos::byte_count::of(std::uint64_t{REFERENCE_LINEAR_MIB} << 20));
 
 /// What every build of this kernel maps, and so all of them find.
 inline constexpr lobos::phys_range commonly_mapped = lobos::phys_range::of(0_pa, 768_MiB);
