@@ -71,7 +71,7 @@ struct oracle {
             if (type == 6)
                 wanted.module_alignment = 4096;
             wanted.video_mode |= type == 5;
-            const bool taken = (type >= 1 && type <= 3) || (type >= 6 && type <= 10);
+            const bool taken = (type >= 1 && type <= 3) || type == 6 || type == 10;
             wanted.faults.add_if(!taken && !optional, fault_code::unsupported);
             if (!wanted.faults.none())
                 return;
@@ -84,7 +84,7 @@ struct oracle {
         wanted.faults.add_if(size % 4 != 0, fault_code::bad_header);
         for (std::uint64_t next = at + 8; next + 4 <= at + size; next += 4) {
             const std::uint32_t type = word(next);
-            constexpr std::uint32_t given[] = {0, 1, 2, 3, 4, 5, 6, 11, 12, 14, 15};
+            constexpr std::uint32_t given[] = {0, 1, 2, 3, 4, 5, 6, 11, 12, 14, 15, 17};
             wanted.faults.add_if(
                 !optional && std::ranges::find(given, type) == std::end(given), fault_code::unsupported);
             wanted.memory_map |= type == 4 || type == 6;

@@ -38,11 +38,11 @@ enum tag_type : std::uint16_t {
 };
 
 /// Whether `x86/multiboot2_info.hpp` answers a request for tags of this type: command line, loader name, modules, basic
-/// memory, memory map, EFI system tables and RSDPs of a machine that has them; and the boot device, which is left out
-/// when there is no BIOS disk.
+/// memory, memory map, EFI system tables, EFI memory map and RSDPs of a machine that has them; and the boot device,
+/// which is left out when there is no BIOS disk.
 constexpr bool is_answered(std::uint32_t type)
 {
-    return type <= 6 || type == 11 || type == 12 || type == 14 || type == 15;
+    return type <= 6 || type == 11 || type == 12 || type == 14 || type == 15 || type == 17;
 }
 
 /// Where the header is, if there is one.
@@ -123,11 +123,12 @@ private:
         }
         case tag_type::module_alignment: wishes_.module_alignment = byte_count::of(4096); return {};
         case tag_type::framebuffer: wishes_.wants_video_mode = true; break;
-        // EFI is not how the image is entered, and where it may be moved to it is not moved.
+        case tag_type::relocatable: return {}; // it may be moved, and is not
+        // Boot services are over, and an image that cannot do without them is not entered. One that can says so, and
+        // is entered as everywhere.
         case tag_type::efi_boot_services:
         case tag_type::entry_address_efi32:
         case tag_type::entry_address_efi64:
-        case tag_type::relocatable: return {};
         default: break;
         }
         if ((t.flags & tag::optional) == 0)
@@ -187,8 +188,9 @@ template <image_source S> bool is_multiboot2(const S& file)
 /// Loads a multiboot 2 image. Modules go to page boundaries if it asks for that. An address tag counts more than an ELF
 /// header, an entry tag more than `e_entry`. The image is placed where it was linked to, whether or not it could be
 /// moved. Faults: unknown_format (no header, at 0; or it has no addresses and the file is not ELF), unsupported
-/// (another architecture, at that field; a tag that is neither known nor optional, at the tag; a request for
-/// information that is never given, not optional, at the request), truncated_image (the file ends before the header or
+/// (another architecture, at that field; a tag that is neither known nor optional, at the tag; one that asks for EFI's
+/// boot services or for an entry with them, not optional, at the tag; a request for information that is never given,
+/// not optional, at the request), truncated_image (the file ends before the header or
 /// the bytes to load), bad_header (the header reaches past 32768 bytes or has no end tag, at its length; a tag is too
 /// short or longer than the header, at its size; addresses without an entry tag, or that contradict each other or the
 /// file, at the wrong one), empty_image (nothing to load), bad_range (not below 4 GiB; at: its first address),
@@ -200,6 +202,6 @@ template <image_source S> result<flat_image> load_multiboot2(const S& file)
 
 // Sanity checks
 static_assert(sizeof(multiboot2::header) == 16 && sizeof(multiboot2::tag) == 8);
-static_assert(multiboot2::is_answered(15) && !multiboot2::is_answered(8));
+static_assert(multiboot2::is_answered(17) && !multiboot2::is_answered(8));
 
 } // namespace lobos
