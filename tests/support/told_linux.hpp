@@ -26,7 +26,7 @@ struct linux_told {
     std::size_t holes = 0;       ///< reserved pages in memory, with free ones between
     bool seed = false;
     std::optional<phys_addr> rsdp = {};
-    std::optional<linux_efi> efi = {};
+    std::optional<efi_firmware> efi = {};
     phys_addr pages = 0x30'0000_pa; ///< of parameters
     bzimage_builder kernel = {.init_size = 0x80'0000, .cmdline_size = 4095, .xloadflags = 1};
 };
@@ -132,6 +132,8 @@ private:
     void tell()
     {
         const Contract contract = this->contract();
+        if (what.efi)
+            write_firmware_map();
         for (std::size_t i = 0; i < contract.parameter_pages(); ++i)
             pages.push_back(what.pages + byte_count::of(i * page_size.raw()));
         safe = {{phys_range::of(code, page_size), safe_role::code},
@@ -147,6 +149,24 @@ private:
         plan.entered_paged = is_64;
         if (is_64)
             make_tables(contract);
+    }
+
+    /// Free memory by three names, tables, and what the firmware works with at run time, one page of it a device's.
+    void write_firmware_map()
+    {
+        constexpr std::uint64_t any_cache = 15, run_time = efi::descriptor::at_run_time;
+        const efi::descriptor all[] = {{efi::conventional, 0, 0, 0, 0xa0, any_cache},
+            {efi::boot_services_data, 0, 0x10'0000, 0, 0xff00, any_cache},
+            {efi::loader_data, 0, 0x1000'0000, 0, 0x4'0000, any_cache},
+            {efi::acpi_reclaimable, 0, acpi.first().raw(), 0, 16, any_cache},
+            {efi::runtime_services_data, 0, nvs.first().raw(), 0, 16, any_cache | run_time},
+            {efi::runtime_services_code, 0, 0x5002'0000, 0, 4, any_cache | run_time},
+            {efi::conventional, 0, 0x1'0000'0000, 0, 0x4'0000, any_cache}, {11, 0, 0xfec0'0000, 0, 1, 1 | run_time}};
+        phys_addr at = what.efi->memory_map.first();
+        for (const efi::descriptor& d : all) {
+            store(memory, at, d);
+            at += byte_count::of(what.efi->descriptor_size);
+        }
     }
 
     void make_tables(const Contract& contract)
@@ -176,7 +196,8 @@ inline fault broken_at(phys_addr at)
     return {fault_code::entry_contract_broken, stage::verifying, at.raw()};
 }
 
-inline const linux_efi firmware{.is_64_bit = true,
+/// The last two of its descriptors are of no pages.
+inline const efi_firmware firmware{.is_64_bit = true,
     .system_table = 0x5001'0000_pa,
     .memory_map = phys_range::of(0x5001'1000_pa, byte_count::of(48 * 10)),
     .descriptor_size = 48,

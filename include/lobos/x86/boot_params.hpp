@@ -14,6 +14,7 @@
 
 #include <lobos/core/region_map.hpp>
 #include <lobos/image/bzimage.hpp>
+#include <lobos/x86/efi_told_map.hpp>
 #include <lobos/x86/setup_data.hpp>
 
 namespace lobos {
@@ -41,21 +42,11 @@ inline constexpr std::size_t e820_entry_size = sizeof(e820_entry);
 inline constexpr std::size_t e820_max_entries = 128;
 } // namespace boot_params
 
-/// The EFI firmware of the machine, if it has not been told virtual addresses yet: what it was told, this page cannot
-/// say.
-struct linux_efi {
-    bool is_64_bit; ///< the firmware, not the kernel
-    phys_addr system_table;
-    phys_range memory_map; ///< the firmware's own, an array of its descriptors
-    std::uint32_t descriptor_size;
-    std::uint32_t descriptor_version;
-};
-
 /// What the loader does not know: where things lie that are not part of the image.
 struct linux_parameters {
-    phys_addr command_line_at;               ///< of `linux_image::command_line` and a terminator
-    std::optional<phys_addr> acpi_rsdp = {}; ///< if known: a kernel on a machine without a BIOS cannot find it itself
-    std::optional<linux_efi> efi = {};
+    phys_addr command_line_at;                ///< of `linux_image::command_line` and a terminator
+    std::optional<phys_addr> acpi_rsdp = {};  ///< if known: a kernel on a machine without a BIOS cannot find it itself
+    std::optional<efi_firmware> efi = {};     ///< with the memory map that is told
     std::span<const std::byte> rng_seed = {}; ///< random bytes that nobody else has, or none; goes into setup data
 };
 
@@ -78,7 +69,7 @@ constexpr std::uint32_t upper(std::uint64_t value)
     return static_cast<std::uint32_t>(value >> 32);
 }
 
-constexpr result<void> put_efi_info(std::span<std::byte, boot_params::size> out, const linux_efi& efi)
+constexpr result<void> put_efi_info(std::span<std::byte, boot_params::size> out, const efi_firmware& efi)
 {
     using namespace boot_params;
     const auto outside = [](phys_addr at) { return refuse(fault_code::bad_range, stage::staging, at); };
@@ -161,16 +152,37 @@ constexpr result<void> make_boot_params(const linux_image& image, const region_m
     return {};
 }
 
-/// Writes all that `image` is told into `pages`: the boot parameters into the first, the command line into the second
-/// (`parameters.command_line_at` is not looked at), setup data into the rest, as much as is needed and no page twice.
-/// Precondition: at least two pages. Faults: too_many_regions (the map has more than the pages take), no_space (the
-/// seed has no page or more than `setup_data::longest` bytes; at: its size), bad_range (setup data at address 0, which
-/// ends a chain), those of make_boot_params. Nothing is written before the last of them is found.
+/// Writes all that `image` is told into `pages`: the boot parameters into the first, the EFI memory map into the end of
+/// the longest row of the others, the command line into the next (`parameters.command_line_at` is not looked at), setup
+/// data into the rest, as much as is needed and no page twice. The memory map of `parameters.efi` is the firmware's
+/// own. Precondition: at least two pages, with EFI three and at most `max_parameter_pages`. Faults: no_room (the EFI
+/// memory map has no row of pages that is long enough, or the command line no page then; at: its size), those of
+/// efi::told_size, too_many_regions (the map has more than the pages take), no_space (the seed has no page or more than
+/// `setup_data::longest` bytes; at: its size), bad_range (setup data at address 0, which ends a chain), those of
+/// make_boot_params. Nothing is written before the last of them is found.
 template <physical_memory M>
 result<void> write_boot_params(M& memory, const linux_image& image, const region_map& map, linux_parameters parameters,
     std::span<const phys_addr> pages)
 {
     expects(pages.size() >= 2, "boot parameters and a command line have a page each");
+    const std::optional<efi_firmware> firmware = parameters.efi;
+    std::array<phys_addr, max_parameter_pages> without_map{};
+    if (firmware) {
+        expects(pages.size() >= 3 && pages.size() <= without_map.size(), "an EFI memory map has a page, of few");
+        const auto size = efi::told_size(memory, *firmware, map);
+        if (!size)
+            return std::unexpected{size.error()};
+        const auto row = efi::longest_row(pages.subspan(1));
+        const auto taken = static_cast<std::size_t>((size->raw() + page_size.raw() - 1) / page_size.raw());
+        if (taken == 0 || taken > row.size() || taken + 2 > pages.size())
+            return refuse(fault_code::no_room, stage::staging, size->raw());
+        const auto begin = static_cast<std::size_t>(row.data() - pages.data()) + row.size() - taken;
+        parameters.efi->memory_map = phys_range::of(pages[begin], *size);
+        std::copy_n(pages.begin(), begin, without_map.begin());
+        std::copy(pages.begin() + static_cast<std::ptrdiff_t>(begin + taken), pages.end(),
+            without_map.begin() + static_cast<std::ptrdiff_t>(begin));
+        pages = std::span{without_map}.first(pages.size() - taken);
+    }
     const auto for_data = pages.subspan(2);
     const auto seed = parameters.rng_seed;
     const auto regions = map.regions();
@@ -193,6 +205,8 @@ result<void> write_boot_params(M& memory, const linux_image& image, const region
     memory.write(pages[1], std::as_bytes(std::span{image.command_line}));
     store(memory, pages[1] + byte_count::of(image.command_line.size()), char{0});
     setup_data::write(memory, behind, seed, for_data);
+    if (firmware)
+        efi::write_told(memory, *firmware, map, parameters.efi->memory_map.first());
     return {};
 }
 

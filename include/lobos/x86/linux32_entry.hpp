@@ -28,7 +28,7 @@ public:
     virt_addr entry() const { return virt_addr::at(image_.entry.raw()); }
     std::span<const virtual_segment> virtual_layout() const { return {}; }
 
-    /// The boot parameters, the command line, and setup data if there is any.
+    /// The boot parameters, the command line, and setup data and the EFI memory map if there are any.
     std::size_t parameter_pages() const { return machine_.parameter_pages(); }
     static constexpr phys_range parameter_reach() { return below_4g; }
 
@@ -62,7 +62,7 @@ protected:
     {
         if (found.bx != 0)
             return refuse(fault_code::entry_contract_broken, stage::verifying, found.bx);
-        return linux_rules{context, image_, start, phys_addr::at(found.si)}.hold();
+        return linux_rules{context, image_, machine_.efi, start, phys_addr::at(found.si)}.hold();
     }
 
 private:

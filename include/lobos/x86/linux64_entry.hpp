@@ -35,7 +35,7 @@ public:
     virt_addr entry() const { return virt_addr::at(image_.entry_64.value_or(no_entry).raw()); }
     std::span<const virtual_segment> virtual_layout() const { return layout_; }
 
-    /// The boot parameters, the command line, and setup data if there is any.
+    /// The boot parameters, the command line, and setup data and the EFI memory map if there are any.
     std::size_t parameter_pages() const { return machine_.parameter_pages(); }
     phys_range parameter_reach() const { return image_.above_4g ? paging::physical_reach : below_4g; }
 
@@ -67,7 +67,8 @@ protected:
     template <class Context>
     result<void> is_met_at(linux_start start, const Context& context, const entry_registers& found) const
     {
-        return linux_rules{context, image_, start, phys_addr::at(found.si)}.template hold_mapped<paging>();
+        return linux_rules{context, image_, machine_.efi, start, phys_addr::at(found.si)}
+            .template hold_mapped<paging>();
     }
 
 private:

@@ -13,7 +13,7 @@ namespace lobos::x86 {
 /// What a running kernel can tell a Linux about the machine beside its memory map.
 struct linux_machine {
     std::optional<phys_addr> acpi_rsdp = {};
-    std::optional<linux_efi> efi = {};
+    std::optional<efi_firmware> efi = {};     ///< its memory map takes pages of parameters, in a row
     std::span<const std::byte> rng_seed = {}; ///< must outlive prepare(); takes a page of parameters
     /// How many regions the memory map may have when it is handed over, the safe regions and what they part included.
     /// Up to 128 cost nothing. Tables are safe regions too, and a paged copy takes as many as its pages lie far from
@@ -24,7 +24,8 @@ struct linux_machine {
     constexpr std::size_t parameter_pages() const
     {
         const std::size_t seed = std::min(rng_seed.size(), setup_data::longest);
-        return std::min(linux_parameter_pages(regions, seed), max_parameter_pages);
+        const std::size_t map = efi ? efi::pages_for_told(*efi, regions) : 0;
+        return std::min(linux_parameter_pages(regions, seed) + map, max_parameter_pages);
     }
     constexpr linux_parameters parameters() const
     {

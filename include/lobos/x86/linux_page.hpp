@@ -9,6 +9,7 @@
 
 #include <lobos/image/linux_image.hpp>
 #include <lobos/plan/place_rules.hpp>
+#include <lobos/x86/efi_rules.hpp>
 
 namespace lobos::x86 {
 
@@ -27,10 +28,12 @@ struct linux_page_layout {
 /// `C` is a verifier_context. A kernel that is entered paged is entered in 64-bit mode.
 template <class C> class linux_page : linux_page_layout {
 public:
-    /// `image` is what was asked for, `page` what its first instruction will take for the boot parameters.
-    linux_page(const C& context, const linux_image& image, phys_addr page)
+    /// `image` and `firmware` are what was asked for, `page` what its first instruction will take for the boot
+    /// parameters.
+    linux_page(const C& context, const linux_image& image, const std::optional<efi_firmware>& firmware, phys_addr page)
         : context_{context},
           image_{image},
+          firmware_{firmware},
           page_{page}
     {
     }
@@ -133,48 +136,44 @@ private:
         return {};
     }
 
-    /// Whether `size` bytes at `at` are what they are now when the kernel looks.
-    bool survives(std::uint64_t at, std::uint64_t size) const
-    {
-        const auto r = phys_range::checked(phys_addr::at(at), byte_count::of(size));
-        return r &&
-            std::ranges::none_of(context_.plan.image,
-                [&](const segment& s) {
-                    return s.what != content::kept && s.occupies() && s.destination.overlaps(*r);
-                }) &&
-            std::ranges::none_of(context_.plan.safe, [&](const safe_region& s) { return s.range.overlaps(*r); });
-    }
-
-    /// ACPI's root pointer and EFI's tables, where they are told.
+    /// ACPI's root pointer and EFI's tables: those that are known, and where they are.
     result<void> firmware() const
     {
-        constexpr std::uint64_t root_pointer_size = 20, system_table_size = 72; // the smaller one of both kinds
+        const efi_rules efi{context_};
+        constexpr std::uint64_t root_pointer_size = 20;
         const auto rsdp = get<std::uint64_t>(acpi_rsdp_addr);
-        if (rsdp != 0 && !survives(rsdp, root_pointer_size))
+        if (rsdp != 0 && !efi.survives(rsdp, root_pointer_size))
             return broken(acpi_rsdp_addr);
-        constexpr unsigned systab = efi_info + 4, descriptor_size = efi_info + 8, memory_map = efi_info + 16,
-                           map_size = efi_info + 20, systab_hi = efi_info + 24, memory_map_hi = efi_info + 28;
-        const auto signature = get<std::uint32_t>(efi_info);
-        if (signature == 0) {
+        constexpr unsigned systab = efi_info + 4, descriptor_size = efi_info + 8, version = efi_info + 12,
+                           memory_map = efi_info + 16, map_size = efi_info + 20, systab_hi = efi_info + 24,
+                           memory_map_hi = efi_info + 28;
+        if (!firmware_) {
             for (unsigned offset = efi_info; offset < efi_info + 32; ++offset)
                 if (get<std::byte>(offset) != std::byte{0})
                     return broken(offset);
             return {};
         }
-        const bool is_32 = signature == 0x3233'4c45;
-        const bool high = get<std::uint32_t>(systab_hi) != 0 || get<std::uint32_t>(memory_map_hi) != 0;
-        if (is_32 ? high : signature != 0x3436'4c45)
+        if (get<std::uint32_t>(efi_info) != (firmware_->is_64_bit ? 0x3436'4c45 : 0x3233'4c45)) // "EL64", "EL32"
             return broken(efi_info);
-        if (!survives(get(systab, systab_hi), system_table_size))
+        const std::uint64_t table = get(systab, systab_hi), at = get(memory_map, memory_map_hi);
+        if (table != firmware_->system_table.raw() || !efi.has_system_table(table))
             return broken(systab);
+        if (get<std::uint32_t>(version) != firmware_->descriptor_version)
+            return broken(version);
         const auto one = get<std::uint32_t>(descriptor_size), all = get<std::uint32_t>(map_size);
         if (one == 0 || all == 0 || all % one != 0)
             return broken(map_size);
-        return survives(get(memory_map, memory_map_hi), all) ? result<void>{} : broken(memory_map);
+        const auto map = parameter(at, all);
+        if (!map)
+            return std::unexpected{map.error()};
+        if (map->overlaps(phys_range::of(page_, page_size)))
+            return broken(memory_map);
+        return efi.hold(*firmware_, at, all, one);
     }
 
     const C& context_;
     const linux_image& image_;
+    const std::optional<efi_firmware>& firmware_;
     phys_addr page_;
 };
 

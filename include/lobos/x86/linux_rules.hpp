@@ -22,13 +22,15 @@ enum class linux_start : std::uint8_t {
 /// `C` is a verifier_context.
 template <class C> class linux_rules : linux_page_layout {
 public:
-    /// `image` is what was asked for, `page` what its first instruction will take for the boot parameters.
-    linux_rules(const C& context, const linux_image& image, linux_start start, phys_addr page)
+    /// `image` and `firmware` are what was asked for, `page` what its first instruction will take for the boot
+    /// parameters.
+    linux_rules(const C& context, const linux_image& image, const std::optional<efi_firmware>& firmware,
+        linux_start start, phys_addr page)
         : context_{context},
           plan_{context.plan},
           image_{image},
           start_{start},
-          page_{context, image, page}
+          page_{context, image, firmware, page}
     {
     }
 

@@ -249,7 +249,7 @@ TEST_CASE("a firmware is told in eight fields")
     const auto image = image_of(bzimage_builder{}.build());
     const memory_map none{};
     page out;
-    const lobos::linux_efi high{true, 0x12'3456'7890_pa, span_of(0x98'7654'3000, 0x98'7654'3000 + 0x1dff), 48, 1};
+    const lobos::efi_firmware high{true, 0x12'3456'7890_pa, span_of(0x98'7654'3000, 0x98'7654'3000 + 0x1dff), 48, 1};
     REQUIRE(make_boot_params(image, none.map, {.command_line_at = 0_pa, .efi = high}, out.storage));
     CHECK(std::memcmp(out.storage + 0x1c0, "EL64", 4) == 0);
     const ::efi_info e = out.read().efi_info;
@@ -261,14 +261,14 @@ TEST_CASE("a firmware is told in eight fields")
     CHECK(e.efi_memdesc_size == 48);
     CHECK(e.efi_memdesc_version == 1);
 
-    const lobos::linux_efi low{false, 0xffff'ffff_pa, span_of(0, 0xffff'fffe), 40, 2};
+    const lobos::efi_firmware low{false, 0xffff'ffff_pa, span_of(0, 0xffff'fffe), 40, 2};
     REQUIRE(make_boot_params(image, none.map, {.command_line_at = 0_pa, .efi = low}, out.storage));
     CHECK(std::memcmp(out.storage + 0x1c0, "EL32", 4) == 0);
     CHECK(out.read().efi_info.efi_systab == 0xffff'ffff);
     CHECK(out.read().efi_info.efi_systab_hi == 0);
     CHECK(out.read().efi_info.efi_memmap_size == 0xffff'ffff);
 
-    const auto said = [&](const lobos::linux_efi& efi) {
+    const auto said = [&](const lobos::efi_firmware& efi) {
         return fault_of(make_boot_params(image, none.map, {.command_line_at = 0_pa, .efi = efi}, out.storage));
     };
     const auto bad = [](std::uint64_t at) { return fault{lobos::fault_code::bad_range, stage::staging, at}; };
@@ -384,4 +384,34 @@ TEST_CASE("pages of parameters")
     const phys_addr zero[] = {0x3000_pa, 0x1000_pa, 0_pa};
     CHECK(write(1, seed, zero).said == refused(bad_range, 0));
     CHECK(write(1, {}, zero).said == no_fault);
+}
+
+TEST_CASE("the EFI memory map lies in a row of pages")
+{
+    const auto image = image_of(bzimage_builder{}.build());
+    const memory_map map{{span_of(0, 0xf'ffff), region_kind::usable}};
+    lobos::test::byte_memory ram{0x2'0000};
+    constexpr std::uint64_t source = 0x1'8000;
+    constexpr unsigned count = 100; // of 48 bytes: two pages
+    for (unsigned i = 0; i < count; ++i)
+        store(ram, phys_addr::at(source + 48 * i), lobos::efi::descriptor{0, 0, 0x10'0000 + 0x2000 * i, 0, 1, 0});
+    const lobos::linux_parameters told{.command_line_at = {},
+        .efi = lobos::efi_firmware{true, 0x1'7000_pa, span_of(source, source + 48 * count - 1), 48, 1}};
+    const auto said = [&](std::vector<phys_addr> pages) {
+        return fault_of(write_boot_params(ram, image, map.map, told, pages));
+    };
+    const auto field = [&](std::uint64_t at) { return lobos::load<std::uint32_t>(ram, phys_addr::at(at)); };
+    const fault no_room{lobos::fault_code::no_room, stage::staging, 48 * count};
+
+    CHECK(said({0x1000_pa, 0x2000_pa, 0x3000_pa}) == no_room); // the command line has a page
+    CHECK(said({0x1000_pa, 0x2000_pa, 0x4000_pa, 0x6000_pa, 0x5000_pa}) == no_room);
+    REQUIRE(said({0x1000_pa, 0x3000_pa, 0x4000_pa, 0x2000_pa}) == no_fault);
+    CHECK(field(0x11d0) == 0x3000);
+    CHECK(field(0x11d4) == 48 * count);
+    CHECK(field(0x1228) == 0x2000);
+    REQUIRE(said({0x1000_pa, 0x2000_pa, 0x3000_pa, 0x4000_pa, 0x5000_pa, 0x7000_pa}) == no_fault);
+    CHECK(field(0x11d0) == 0x4000); // the end of the row
+    CHECK(field(0x1228) == 0x2000);
+    for (unsigned i = 0; i < count; ++i)
+        CHECK(field(0x4000 + 48 * i + 8) == 0x10'0000 + 0x2000 * i);
 }

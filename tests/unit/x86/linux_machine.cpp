@@ -29,11 +29,14 @@ TEST_CASE("what is known of the machine becomes parameters", "[x86][linux_machin
     CHECK(nothing.rng_seed.empty());
 
     const std::byte seed[32] = {};
-    const lobos::linux_efi efi{true, 0x7f00'0000_pa, lobos::phys_range::of(0x7e00'0000_pa, 0x30_bytes), 48, 1};
+    const lobos::efi_firmware efi{true, 0x7f00'0000_pa, lobos::phys_range::of(0x7e00'0000_pa, 0x30_bytes), 48, 1};
     const auto all = linux_machine{.acpi_rsdp = 0xe0000_pa, .efi = efi, .rng_seed = seed}.parameters();
     CHECK(all.acpi_rsdp == 0xe0000_pa);
     REQUIRE(all.efi);
     CHECK(all.efi->system_table == 0x7f00'0000_pa);
+    CHECK(linux_machine{.efi = efi, .regions = 10}.parameter_pages() == 2 + 1);
+    CHECK(linux_machine{.efi = efi}.parameter_pages() == 2 + 4);
+    CHECK(linux_machine{.efi = efi, .rng_seed = seed, .regions = 1000}.parameter_pages() == 8);
     CHECK(all.rng_seed.data() == seed);
     CHECK(all.rng_seed.size() == 32);
 }

@@ -111,17 +111,39 @@ TEMPLATE_LIST_TEST_CASE("the firmware's tables survive the copy", "[x86][linux_r
     CHECK(with<TestType>(0x70, ~std::uint64_t{0}) == broken_at(rsdp));
 
     CHECK(efi(0x1c0, std::uint32_t{0x3436'4c45}) == no_fault);
-    CHECK(efi(0x1c0, std::uint32_t{0x3233'4c45}) == no_fault); // all of it lies low
-    CHECK(efi(0x1c0, std::uint32_t{0x3333'4c45}) == broken_at(signature));
-    CHECK(efi(0x1c0, std::uint32_t{0}) == broken_at(0x30'01c6_pa)); // fields of a firmware that is none
-    CHECK(efi(0x1c4, std::uint32_t{0x100'0000}) == broken_at(table));
-    CHECK(efi(0x1d8, std::uint32_t{0xffff'ffff}) == no_fault);
-    CHECK(efi(0x1c8, std::uint32_t{0}) == broken_at(map_size));
-    CHECK(efi(0x1c8, std::uint32_t{47}) == broken_at(map_size));
+    for (const std::uint32_t other : {0x3233'4c45u, 0x3333'4c45u, 0u})
+        CHECK(efi(0x1c0, other) == broken_at(signature));
+    CHECK(efi(0x1c4, std::uint32_t{0x5001'0008}) == broken_at(table));
+    CHECK(efi(0x1d8, std::uint32_t{1}) == broken_at(table));
+    CHECK(efi(0x1cc, std::uint32_t{2}) == broken_at(0x30'01cc_pa));
+    for (const std::uint32_t size : {0u, 7u})
+        CHECK(efi(0x1c8, size) == broken_at(map_size));
     CHECK(efi(0x1d4, std::uint32_t{0}) == broken_at(map_size));
-    CHECK(efi(0x1d0, std::uint32_t{0x100'0000 - 479}) == broken_at(map));
     told_linux<TestType> told{{.efi = firmware}};
-    told.put(0x1c0, std::uint32_t{0x3233'4c45});
-    told.put(0x1dc, std::uint32_t{1});
-    CHECK(told.verdict() == broken_at(signature));
+    REQUIRE(told.verdict() == no_fault);
+    const auto at = told.template get<std::uint32_t>(0x1d0);
+    told.put(0x1c8, std::uint32_t{24});
+    CHECK(told.verdict() == broken_at(phys_addr::at(at))); // descriptors of another size
+    told.put(0x1c8, std::uint32_t{48});
+    for (const std::uint32_t elsewhere : {0x100'0000u, 0x20'0000u}) { // the image's, the exec's
+        told.put(0x1d0, elsewhere);
+        CHECK(told.verdict() == not_safe(phys_addr::at(elsewhere)));
+    }
+    told.put(0x1d0, std::uint32_t{0x30'0e00});
+    CHECK(told.verdict() == broken_at(map));
+    told.put(0x1d0, at);
+    CHECK(told.verdict() == no_fault);
+    // A system table that the image overwrites.
+    told.what.efi->system_table = 0x100'0000_pa;
+    told.put(0x1c4, std::uint32_t{0x100'0000});
+    CHECK(told.verdict() == broken_at(table));
+}
+
+TEST_CASE("of a firmware that is not known nothing is told, and of one that is all", "[x86][linux_rules]")
+{
+    CHECK(with<linux32_entry>(0x1c4, std::uint32_t{0x5001'0000}) == broken_at(0x30'01c6_pa));
+    CHECK(with<linux32_entry>(0x1dc, std::uint32_t{1}) == broken_at(0x30'01dc_pa));
+    told_linux<linux32_entry> told;
+    told.what.efi = firmware;
+    CHECK(told.verdict() == broken_at(0x30'01c0_pa));
 }
