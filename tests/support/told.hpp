@@ -57,7 +57,13 @@ struct told_exec {
         plan.frame = phys_addr::at(frame);
         plan.entry = contract.entry();
         plan.entered_paged = is_entered_paged<Contract>;
-        const phys_addr pages[] = {phys_addr::at(page)};
+        std::vector<phys_addr> pages;
+        for (std::uint64_t i = 0; i < contract.parameter_pages(); ++i)
+            pages.push_back(phys_addr::at(page + i * page_size.raw()));
+        const phys_range parameters = phys_range::of(pages[0], byte_count::of(pages.size() * page_size.raw()));
+        safe[2].range = parameters;
+        if (!handed.map.add(parameters, region_kind::safe))
+            throw std::length_error{"told_exec: map"};
         x86::departure_frame fields{};
         const x86::entry_registers values = contract.registers(pages);
         fields.ax = values.ax;

@@ -4,7 +4,7 @@
 /// \file
 /// The entry of a multiboot 2 image in its i386 state [multiboot2/2.0 §3.3]: 32-bit protected mode, paging off,
 /// interrupts off, flat segments, the A20 gate open; eax the magic number, ebx the physical address of the boot
-/// information, which takes one page.
+/// information. That takes one page, and with EFI's memory map a few that follow each other.
 
 #include <lobos/handoff/contract.hpp>
 #include <lobos/image/multiboot2.hpp>
@@ -29,24 +29,32 @@ public:
         return with_modules(multiboot2_entry{image, modules, command_line, machine}, image.module_alignment);
     }
 
-    entry_registers registers(std::span<const phys_addr> pages) const
+    std::size_t parameter_pages() const
     {
-        return {.ax = multiboot2_loader_magic, .bx = pages[0].raw()};
+        constexpr std::size_t regions = 80; // of a memory map that fits into a page
+        const std::size_t map = machine_.efi ? efi::pages_for_told(*machine_.efi, regions) : 0;
+        return std::min(1 + map, max_parameter_pages);
     }
 
-    /// Faults: those of make_multiboot2_info.
+    entry_registers registers(std::span<const phys_addr> pages) const
+    {
+        return {.ax = multiboot2_loader_magic, .bx = efi::longest_row(pages)[0].raw()};
+    }
+
+    /// Faults: those of write_multiboot2_info.
     template <physical_memory M>
     result<void> write_parameters(M& memory, const region_map& handed_over, std::span<const phys_addr> pages) const
     {
-        return write_page(memory, pages[0], [&](std::span<std::byte> page) {
-            return make_multiboot2_info(handed_over, modules_, command_line_, machine_, pages[0], page);
-        });
+        const auto row = efi::longest_row(pages);
+        const phys_range room = phys_range::of(row[0], byte_count::of(row.size() * page_size.raw()));
+        const auto written = write_multiboot2_info(memory, handed_over, modules_, command_line_, machine_, room);
+        return written ? result<void>{} : std::unexpected{written.error()};
     }
 
     /// Rule 11. Faults: those of multiboot2_rules.
     template <class Context> result<void> is_met(const Context& context, const entry_registers& found) const
     {
-        return hold(multiboot2_rules{context, found});
+        return hold(multiboot2_rules{context, found, machine_.efi});
     }
 
 private:

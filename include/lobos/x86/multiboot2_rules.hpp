@@ -5,6 +5,7 @@
 /// Rule 11 for what is told by the boot information of multiboot 2: that it says the truth, read from memory tag by tag
 /// by the manual's offsets [multiboot2/2.0 §3.6], as the image will.
 
+#include <lobos/x86/efi_rules.hpp>
 #include <lobos/x86/multiboot_rules.hpp>
 
 namespace lobos::x86 {
@@ -12,10 +13,12 @@ namespace lobos::x86 {
 /// `C` is a verifier_context; `Registers` are a port's.
 template <class C> class multiboot2_rules {
 public:
+    /// `firmware` is what was asked for.
     template <class Registers>
-    multiboot2_rules(const C& context, const Registers& found)
+    multiboot2_rules(const C& context, const Registers& found, const std::optional<efi_firmware>& firmware)
         : context_{context},
           told_{context},
+          firmware_{firmware},
           ax_{found.ax},
           at_{found.bx},
           base_{found.real_base}
@@ -32,9 +35,10 @@ public:
         return {};
     }
 
-    /// Registers, tags, memory map, modules, strings and root pointers. Modules begin at multiples of `alignment`.
-    /// Faults: entry_contract_broken (at: the field of the frame, or the tag, that is wrong; at the block, if one is
-    /// missing), outside_safe_region (at: the block, if it is not all parameters).
+    /// Registers, tags, memory maps, modules, strings, EFI's and ACPI's tables. Modules begin at multiples of
+    /// `alignment`. Faults: entry_contract_broken (at: the field of the frame, or the tag, that is wrong; at the block,
+    /// if one is missing; the descriptor of an EFI memory map), outside_safe_region (at: the block, if it is not all
+    /// parameters).
     result<void> hold(byte_count alignment) const
     {
         if (ax_ != 0x36d7'6289)
@@ -65,7 +69,8 @@ private:
         efi_32 = 11,
         efi_64 = 12,
         rsdp_old = 14,
-        rsdp_new = 15
+        rsdp_new = 15,
+        efi_memory_map = 17
     };
 
     result<void> tags(std::uint64_t behind, byte_count alignment) const
@@ -79,7 +84,10 @@ private:
             if (type != module)
                 seen |= 1u << type;
             if (type == end_tag) {
-                constexpr std::uint32_t needed = 1u << command_line | 1u << memory_sizes | 1u << memory_map;
+                const std::uint32_t of_efi = !firmware_ ? 0
+                    : firmware_->is_64_bit              ? 1u << efi_64 | 1u << efi_memory_map
+                                                        : 1u << efi_32 | 1u << efi_memory_map;
+                const std::uint32_t needed = 1u << command_line | 1u << memory_sizes | 1u << memory_map | of_efi;
                 if (size != 8 || at + 8 != behind)
                     return told_.broken(at);
                 return (seen & needed) == needed ? modules.end(at) : told_.broken(at_);
@@ -114,8 +122,12 @@ private:
                 told_.is_free(0x10'0000, std::uint64_t{told_.word(at + 12)} << 10));
         }
         case memory_map: return tells_memory(at, size);
-        case efi_32: return check(size == 12);
-        case efi_64: return check(size == 16);
+        case efi_32: return check(size == 12 && is_system_table(told_.word(at + 8), false));
+        case efi_64: return check(size == 16 && is_system_table(told_.long_word(at + 8), true));
+        case efi_memory_map:
+            if (!firmware_ || size <= 16 || told_.word(at + 12) != firmware_->descriptor_version)
+                return told_.broken(at);
+            return efi_rules{context_}.hold(*firmware_, at + 16, size - 16, told_.word(at + 8));
         case rsdp_old: return check(size == 28 && is_root_pointer(at + 8, 20));
         case rsdp_new:
             return check(
@@ -133,6 +145,13 @@ private:
             if (++at == behind)
                 return false;
         return at + 1 == behind;
+    }
+
+    /// The one of the firmware that is known.
+    bool is_system_table(std::uint64_t at, bool is_64_bit) const
+    {
+        return firmware_ && firmware_->is_64_bit == is_64_bit && firmware_->system_table.raw() == at &&
+            efi_rules{context_}.has_system_table(at);
     }
 
     /// "RSD PTR ", and a sum of 0 [acpi/6.5 §5.2.5.3].
@@ -163,6 +182,7 @@ private:
 
     const C& context_;
     told_memory<C> told_;
+    const std::optional<efi_firmware>& firmware_;
     std::uint64_t ax_, at_;
     std::uint32_t base_;
 };

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later OR BSD-2-Clause
 #include <lobos/x86/multiboot2_entry.hpp>
 
+#include <lobos/x86/multiboot2_reader.hpp>
 #include <lobos/x86/paging_4level.hpp>
 
 #include <tests/catch.hpp>
@@ -74,4 +75,29 @@ TEST_CASE("what a multiboot 2 image cannot be told", "[x86][multiboot2_entry]")
     const bytes root(21);
     CHECK(t.write(*multiboot2_entry::make(image, {}, "", {.rsdp = root})) ==
         fault{fault_code::bad_header, stage::staging, 21});
+}
+
+TEST_CASE("with EFI's memory map a multiboot 2 image is told in a row of pages", "[x86][multiboot2_entry]")
+{
+    told_exec t{kernel()};
+    constexpr std::uint64_t source = 0x7'0000, count = 100;
+    for (std::uint64_t i = 0; i < count; ++i)
+        store(t.memory, phys_addr::at(source + 48 * i),
+            efi::descriptor{6, 0, 0x2000'0000 + 0x2000 * i, 0, 1, efi::descriptor::at_run_time});
+    const efi_firmware firmware{
+        true, 0xf'0000_pa, phys_range::of(phys_addr::at(source), byte_count::of(48 * count)), 48, 1};
+    const auto contract = multiboot2_entry::make(*load_multiboot2(t.file), t.modules, "quiet 1", {.efi = firmware});
+    REQUIRE(t.write(*contract) == no_fault);
+    CHECK(t.asked(*contract) == no_fault);
+    const auto read = multiboot2_reader{t.memory, phys_addr::at(told_exec::page)}.efi();
+    REQUIRE((read && *read));
+    CHECK((*read)->system_table == 0xf'0000_pa);
+    CHECK((*read)->memory_map.size() == byte_count::of(48 * count));
+    // Of pages that do not follow each other the longest row counts, and it may be too short.
+    const phys_addr parted[] = {0x1'3000_pa, 0x1'5000_pa, 0x1'6000_pa, 0x1'8000_pa};
+    CHECK(contract->registers(parted).bx == 0x1'5000);
+    CHECK(fault_of(contract->write_parameters(t.memory, t.handed.map, parted)) == no_fault);
+    const fault said = fault_of(contract->write_parameters(t.memory, t.handed.map, std::span{parted}.first(2)));
+    CHECK(said.code == fault_code::no_space);
+    CHECK(said.at > 48 * count);
 }

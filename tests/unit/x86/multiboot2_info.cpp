@@ -13,7 +13,7 @@ namespace {
 constexpr std::uint64_t at = 0x9'0000; // where the block lies
 constexpr std::size_t room = 4096;
 
-phys_range span_of(std::uint64_t first, std::uint64_t last)
+phys_range from_to(std::uint64_t first, std::uint64_t last)
 {
     return phys_range::between(phys_addr::at(first), phys_addr::at(last));
 }
@@ -21,49 +21,53 @@ fault staging(fault_code code, std::uint64_t where)
 {
     return {code, stage::staging, where};
 }
-fault loading(fault_code code, std::uint64_t where)
-{
-    return {code, stage::loading, where};
-}
 
 memory_map pc()
 {
-    return memory_map{{span_of(0, 0x9'fbff), region_kind::usable},
-        {span_of(0x10'0000, 0x7ff'ffff), region_kind::usable},
-        {span_of(0x1'0000'0000, 0x1'0000'0fff), region_kind::safe}};
+    return memory_map{{from_to(0, 0x9'fbff), region_kind::usable},
+        {from_to(0x10'0000, 0x7ff'ffff), region_kind::usable},
+        {from_to(0x1'0000'0000, 0x1'0000'0fff), region_kind::safe}};
 }
 
-const multiboot_module modules[] = {{span_of(0x20'0000, 0x20'0fff), "initrd"}, {span_of(0x30'0000, 0x30'0000), ""}};
+const multiboot_module modules[] = {{from_to(0x20'0000, 0x20'0fff), "initrd"}, {from_to(0x30'0000, 0x30'0000), ""}};
 
 // Tags at 0x08 command line (16), 0x18 loader (14), 0x28 module (23), 0x40 module (17), 0x58 sizes (16), 0x68 map
 // (16 + 3 * 24 = 88), 0xc0 RSDP (8 + 20), 0xe0 end.
 bytes small()
 {
+    byte_memory memory{room, phys_addr::at(at)};
     bytes out(room, std::byte{0xa5}), rsdp(20, std::byte{0x11});
-    const auto used = make_multiboot2_info(pc().map, modules, "quiet 1", {.rsdp = rsdp}, phys_addr::at(at), out);
-    CHECK(fault_of(used) == no_fault);
-    CHECK(used.value_or(0) == 0xe8);
-    CHECK(out[0xe8] == std::byte{0xa5});
+    memory.write(phys_addr::at(at), out);
+    const auto used = write_multiboot2_info(memory, pc().map, modules, "quiet 1", {.rsdp = rsdp},
+        phys_range::of(phys_addr::at(at), byte_count::of(room - 8)));
+    REQUIRE(fault_of(used) == no_fault);
+    CHECK(*used == 0xe8_bytes);
+    memory.read(phys_addr::at(at), out);
+    for (std::size_t i = 0xe8; i < room; ++i)
+        CHECK(out[i] == (i < room - 8 ? std::byte{0} : std::byte{0xa5}));
     return out;
 }
 
-struct booted {
-    bytes block = small();
-    byte_memory memory{room, phys_addr::at(at)};
-    booted& set(std::size_t offset, std::size_t width, std::uint64_t value)
+/// What is written into `size` bytes at `where`.
+struct written {
+    byte_memory memory;
+    fault said;
+    byte_count used{};
+    written(const region_map& map, std::span<const multiboot_module> m, std::string_view line,
+        const multiboot2_machine& machine, std::uint64_t where = at, std::uint64_t size = room)
+        : memory{static_cast<std::size_t>(size), phys_addr::at(where)},
+          said{no_fault}
     {
-        patch(block, offset, width, value);
-        return *this;
+        const auto done = write_multiboot2_info(
+            memory, map, m, line, machine, phys_range::of(phys_addr::at(where), byte_count::of(size)));
+        said = fault_of(done);
+        used = done.value_or(byte_count{});
     }
-    multiboot2_reader<byte_memory> reader()
+    std::uint64_t operator()(std::uint64_t offset, unsigned width)
     {
-        memory.write(phys_addr::at(at), block);
-        return {memory, phys_addr::at(at)};
-    }
-    fault read()
-    {
-        memory_map into{};
-        return fault_of(reader().read_memory_map(into.map));
+        bytes out(width);
+        memory.read(phys_addr::at(at + offset), out);
+        return peek(out, 0, width);
     }
 };
 
@@ -91,42 +95,11 @@ TEST_CASE("the block of multiboot 2 byte for byte")
     CHECK(std::memcmp(b.data() + 0x38, "initrd", 7) == 0);
 }
 
-TEST_CASE("what is written for multiboot 2 is read")
-{
-    booted b;
-    const auto reader = b.reader();
-    memory_map read{};
-    REQUIRE(reader.read_memory_map(read.map));
-    const memory_map wanted = pc();
-    REQUIRE(read.map.regions().size() == 3);
-    CHECK(std::equal(read.map.regions().begin(), read.map.regions().end(), wanted.map.regions().begin()));
-    CHECK(reader.module_count() == 2u);
-    char text[8];
-    const auto first = reader.module(0), second = reader.module(1);
-    REQUIRE((first && *first && second && *second));
-    CHECK((*first)->start == 0x20'0000_pa);
-    CHECK((*first)->size == 4_KiB);
-    CHECK(reader.string((*first)->string, text).value_or("?") == "initrd");
-    CHECK((*second)->size == 1_bytes);
-    CHECK(reader.string((*second)->string, text).value_or("?").empty());
-    CHECK_FALSE(reader.module(2)->has_value());
-    const auto line = reader.command_line();
-    REQUIRE((line && *line));
-    CHECK(reader.string(**line, text).value_or("?") == "quiet 1");
-    CHECK(fault_of(reader.string(**line, std::span{text}.first(7))) == loading(command_line_too_long, 7));
-    CHECK(fault_of(reader.string({(*line)->at, 3_bytes}, text)) == loading(command_line_too_long, 3));
-    const auto rsdp = reader.rsdp();
-    REQUIRE((rsdp && *rsdp));
-    CHECK((*rsdp)->at == phys_addr::at(at + 0xc8));
-    CHECK((*rsdp)->size == 20_bytes);
-}
-
 TEST_CASE("what cannot be told by multiboot 2 is refused")
 {
-    bytes out(room), rsdp(36);
+    bytes rsdp(36);
     const auto make = [&](std::uint64_t where, std::size_t size, std::span<const std::byte> root) {
-        return fault_of(make_multiboot2_info(
-            memory_map{}.map, {}, "", {.rsdp = root}, phys_addr::at(where), std::span{out}.first(size)));
+        return written{memory_map{}.map, {}, "", {.rsdp = root}, where, size}.said;
     };
     // 8 + 16 (line) + 16 (name) + 16 (sizes) + 16 (map) + 8 (end)
     CHECK(make(at, 80, {}) == no_fault);
@@ -139,89 +112,73 @@ TEST_CASE("what cannot be told by multiboot 2 is refused")
     CHECK(make(at + 4, room, {}) == staging(misaligned, at + 4));
     CHECK(make(0x1'0000'0000 - 80, room, {}) == no_fault);
     CHECK(make(0x1'0000'0000 - 72, room, {}) == staging(bad_range, 0x1'0000'0000 - 72));
-    const multiboot_module high[] = {{span_of(0x1000, 0xffff'ffff), ""}}, named[] = {{span_of(0, 1), {"a\0b", 3}}};
+    const multiboot_module high[] = {{from_to(0x1000, 0xffff'ffff), ""}}, named[] = {{from_to(0, 1), {"a\0b", 3}}};
     const auto with = [&](std::span<const multiboot_module> m, const region_map& map, std::string_view line) {
-        return fault_of(make_multiboot2_info(map, m, line, {}, phys_addr::at(at), out));
+        return written{map, m, line, {}}.said;
     };
     CHECK(with(high, pc().map, "") == staging(bad_range, 0x1000));
     CHECK(with(named, pc().map, "") == staging(command_line_too_long, 3));
     CHECK(with({}, pc().map, {"\0", 1}) == staging(command_line_too_long, 1));
-    CHECK(with({}, memory_map{{span_of(0, ~0ull), region_kind::usable}}.map, "") == staging(bad_range, 0));
+    CHECK(with({}, memory_map{{from_to(0, ~0ull), region_kind::usable}}.map, "") == staging(bad_range, 0));
 }
 
 TEST_CASE("a root pointer of ACPI 2.0 is told in both words of multiboot 2")
 {
-    bytes out(room, std::byte{0xa5}), rsdp;
+    bytes rsdp;
     for (int i = 0; i < 36; ++i)
         rsdp.push_back(static_cast<std::byte>(i + 1));
-    const auto used = make_multiboot2_info(memory_map{}.map, {}, "", {.rsdp = rsdp}, phys_addr::at(at), out);
-    REQUIRE(fault_of(used) == no_fault);
-    CHECK(*used == 160);
-    CHECK(peek(out, 72, 4) == 14);
-    CHECK(peek(out, 76, 4) == 28);
-    CHECK(std::equal(rsdp.begin(), rsdp.begin() + 20, out.begin() + 80));
-    CHECK(peek(out, 100, 4) == 0);
-    CHECK(peek(out, 104, 4) == 15);
-    CHECK(peek(out, 108, 4) == 44);
-    CHECK(std::equal(rsdp.begin(), rsdp.end(), out.begin() + 112));
-    CHECK(peek(out, 148, 4) == 0);
-    CHECK(peek(out, 152, 8) == 0x8'0000'0000);
-    byte_memory memory{room, phys_addr::at(at)};
-    memory.write(phys_addr::at(at), out);
-    const auto found = multiboot2_reader{memory, phys_addr::at(at)}.rsdp();
-    REQUIRE((found && *found));
-    CHECK((*found)->at == phys_addr::at(at + 112));
-    CHECK((*found)->size == 36_bytes);
-}
-
-TEST_CASE("the EFI system table in the words of multiboot 2")
-{
-    bytes out(room, std::byte{0xa5});
-    const auto make = [&](bool is_64, std::uint64_t table) {
-        return fault_of(make_multiboot2_info(memory_map{}.map, {}, "",
-            {.efi = multiboot2_efi{is_64, phys_addr::at(table)}}, phys_addr::at(at), std::span{out}.first(96)));
-    };
-    REQUIRE(make(true, 0x1234'5678'9abc'def0) == no_fault);
-    CHECK(peek(out, 72, 4) == 12);
-    CHECK(peek(out, 76, 4) == 16);
-    CHECK(peek(out, 80, 8) == 0x1234'5678'9abc'def0);
-    CHECK(peek(out, 88, 8) == 0x8'0000'0000);
-    REQUIRE(make(false, 0xffff'fff0) == no_fault);
-    CHECK(peek(out, 72, 4) == 11);
-    CHECK(peek(out, 76, 4) == 12);
-    CHECK(peek(out, 80, 8) == 0xffff'fff0);
-    CHECK(peek(out, 88, 8) == 0x8'0000'0000);
-    CHECK(make(false, 0x1'0000'0000) == staging(bad_range, 0x1'0000'0000));
-}
-
-TEST_CASE("the block of multiboot 2 is believed in nothing")
-{
-    const struct {
-        std::size_t offset, width;
-        std::uint64_t value;
-        fault wanted;
-    } cases[] = {{0, 4, 7, loading(bad_header, at)}, {0, 4, 8, loading(bad_header, at + 8)},
-        {0, 4, ~0u, loading(bad_header, at)}, {0, 4, 0xbf, loading(bad_header, at + 0x6c)}, {0, 4, 0xc0, no_fault},
-        {0x0c, 4, 7, loading(bad_header, at + 0x0c)}, {0x0c, 4, 0xe1, loading(bad_header, at + 0x0c)},
-        {0x0c, 4, ~0u, loading(bad_header, at + 0x0c)}, {0x6c, 4, 15, loading(bad_header, at + 0x6c)},
-        {0x6c, 4, 16, no_fault}, {0x6c, 4, 87, loading(bad_header, at + 0x6c)},
-        {0x70, 4, 23, loading(bad_header, at + 0x70)}, {0x70, 4, 0, loading(bad_header, at + 0x70)},
-        {0x70, 4, 72, no_fault}, {0x70, 4, 73, loading(bad_header, at + 0x6c)},
-        {0x98, 8, ~0ull, loading(bad_range, 0x10'0000)}, {0x68, 4, 99, no_fault}, // the two sizes are left
-        {0x08, 8, 0x8'0000'0000, loading(bad_header, at)}};                       // an end tag, so there is no map
-    for (const auto& c : cases) {
-        CAPTURE(c.offset, c.value);
-        CHECK(booted{}.set(c.offset, c.width, c.value).read() == c.wanted);
+    written told{memory_map{}.map, {}, "", {.rsdp = rsdp}};
+    REQUIRE(told.said == no_fault);
+    CHECK(told.used == 160_bytes);
+    CHECK(told(72, 4) == 14);
+    CHECK(told(76, 4) == 28);
+    CHECK(told(100, 4) == 0);
+    CHECK(told(104, 4) == 15);
+    CHECK(told(108, 4) == 44);
+    for (std::size_t i = 0; i < 36; ++i) {
+        CHECK(told(112 + i, 1) == i + 1);
+        CHECK((i >= 20 || told(80 + i, 1) == i + 1));
     }
-    booted sizes;
-    sizes.set(0x68, 4, 99);
-    memory_map read{};
-    REQUIRE(sizes.reader().read_memory_map(read.map));
-    REQUIRE(read.map.regions().size() == 2);
-    CHECK(read.map.regions()[1].range == span_of(0x10'0000, 0x7ff'ffff));
-    CHECK(fault_of(booted{}.set(0x34, 4, 0x1f'ffff).reader().module(0)) == loading(bad_header, at + 0x34));
-    CHECK(fault_of(booted{}.set(0x44, 4, 16).reader().module_count()) == loading(bad_header, at + 0x44));
-    CHECK(fault_of(booted{}.set(0x0c, 4, 8).reader().command_line()) == loading(bad_header, at + 0x0c));
-    CHECK(fault_of(booted{}.set(0xc4, 4, 27).reader().rsdp()) == loading(bad_header, at + 0xc4));
-    CHECK_FALSE(booted{}.set(0xc0, 4, 99).reader().rsdp()->has_value());
+    CHECK(told(148, 4) == 0);
+    CHECK(told(152, 8) == 0x8'0000'0000);
+}
+
+TEST_CASE("EFI's tables in the words of multiboot 2")
+{
+    constexpr std::uint64_t source = at + 0x800;
+    const memory_map map{{from_to(0, 0xffff), region_kind::usable}, {from_to(0x1'0000, 0x1'ffff), region_kind::safe}};
+    const auto tell = [&](bool is_64, std::uint64_t table, std::uint64_t size = 0x800, std::uint32_t version = 1) {
+        byte_memory memory{room, phys_addr::at(at)};
+        store(memory, phys_addr::at(source), efi::descriptor{efi::conventional, 0, 0, 0, 0x20, 15});
+        store(memory, phys_addr::at(source + 48), efi::descriptor{6, 0, 0x7000'0000, 0, 1, 1ull << 63});
+        const efi_firmware firmware{
+            is_64, phys_addr::at(table), phys_range::of(phys_addr::at(source), 96_bytes), 48, version};
+        const fault said = fault_of(write_multiboot2_info(
+            memory, map.map, {}, "", {.efi = firmware}, phys_range::of(phys_addr::at(at), byte_count::of(size))));
+        return std::pair{said, memory};
+    };
+    // 8 + 16 (line) + 16 (name) + 16 (sizes) + 64 (map): the system table, the map of three, the end
+    constexpr std::uint64_t needed = 120 + 16 + 16 + 3 * 48 + 8;
+    auto [said, memory] = tell(true, 0x1234'5678'9abc'def0);
+    REQUIRE(said == no_fault);
+    const auto word = [&](std::uint64_t offset) { return load<std::uint64_t>(memory, phys_addr::at(at + offset)); };
+    CHECK(word(0) == needed);
+    CHECK(word(120) == (16ull << 32 | 12));
+    CHECK(word(128) == 0x1234'5678'9abc'def0);
+    CHECK(word(136) == (160ull << 32 | 17));
+    CHECK(word(144) == (1ull << 32 | 48));
+    const efi::descriptor wanted[] = {{efi::conventional, 0, 0, 0, 0x10, 15}, {efi::reserved, 0, 0x1'0000, 0, 0x10, 15},
+        {6, 0, 0x7000'0000, 0, 1, 1ull << 63}};
+    for (std::uint64_t i = 0; i < 3; ++i)
+        CHECK(load<efi::descriptor>(memory, phys_addr::at(at + 152 + 48 * i)) == wanted[i]);
+    CHECK(word(needed - 8) == 8ull << 32);
+    auto [also, with_32] = tell(false, 0xffff'fff0);
+    REQUIRE(also == no_fault);
+    CHECK(load<std::uint64_t>(with_32, phys_addr::at(at + 120)) == (12ull << 32 | 11));
+    CHECK(load<std::uint64_t>(with_32, phys_addr::at(at + 128)) == 0xffff'fff0);
+    CHECK(load<std::uint64_t>(with_32, phys_addr::at(at + 136)) == (160ull << 32 | 17));
+    CHECK(tell(false, 0x1'0000'0000).first == staging(bad_range, 0x1'0000'0000));
+    CHECK(tell(true, 0, needed).first == no_fault);
+    CHECK(tell(true, 0, needed - 1).first == staging(no_space, needed));
+    CHECK(tell(true, 0, 0x800, 2).first == staging(unsupported, source));
 }

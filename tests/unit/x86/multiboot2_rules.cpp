@@ -43,15 +43,22 @@ bytes root_pointer()
 }
 
 struct told : told_exec {
-    // Command line (16), loader (14), modules (16 + 10, 16 + 1), sizes (16), map (16 + 8 * 24), EFI (16), RSDPs (28,
-    // 44)
+    // Command line (16), loader (14), modules (16 + 10, 16 + 1), sizes (16), map (16 + 8 * 24), EFI's table (16) and
+    // map (16 + 7 * 40), RSDPs (28, 44)
     static constexpr std::uint64_t line = page + 8, loader = line + 16, first = loader + 16, second = first + 32,
-                                   sizes = second + 24, map = sizes + 16, efi = map + 208, old_root = efi + 16,
-                                   new_root = old_root + 32, end = new_root + 48;
+                                   sizes = second + 24, map = sizes + 16, efi = map + 208, efi_map = efi + 16,
+                                   old_root = efi_map + 16 + 7 * 40, new_root = old_root + 32, end = new_root + 48;
     bytes root = root_pointer();
-    multiboot2_entry contract = *multiboot2_entry::make(
-        *load_multiboot2(file), modules, "quiet 1", {.rsdp = root, .efi = multiboot2_efi{true, 0x7f0'0000_pa}});
-    told() : told_exec{file_with_addresses()} { REQUIRE(write(contract) == no_fault); }
+    efi_firmware firmware{true, 0xf'0000_pa, phys_range::of(0x7'0000_pa, byte_count::of(3 * 40)), 40, 1};
+    multiboot2_entry contract =
+        *multiboot2_entry::make(*load_multiboot2(file), modules, "quiet 1", {.rsdp = root, .efi = firmware});
+    told() : told_exec{file_with_addresses()}
+    {
+        store(memory, 0x7'0000_pa, efi::descriptor{7, 0, 0, 0, 0xa0, 15});
+        store(memory, 0x7'0028_pa, efi::descriptor{6, 0, 0xf'0000, 0, 0x10, 15 | efi::descriptor::at_run_time});
+        store(memory, 0x7'0050_pa, efi::descriptor{4, 0, 0x10'0000, 0, 0xff00, 15});
+        REQUIRE(write(contract) == no_fault);
+    }
     fault with(std::uint64_t at, unsigned width, std::uint64_t value)
     {
         return told_exec::with(contract, at, width, value);
@@ -105,7 +112,7 @@ TEST_CASE("a block of multiboot 2 of another size than its tags")
     CHECK(t.with(told::page, 4, size - 4) == broken(told::page));
     CHECK(t.with(told::page, 4, 8) == broken(told::page));
     CHECK(t.with(told::page, 4, 0) == broken(told::page));
-    CHECK(t.with(told::page, 4, 0x1008) == outside(told::page));
+    CHECK(t.with(told::page, 4, 0x8008) == outside(told::page));
     CHECK(t.with(told::page, 4, 0xffff'fff8) == outside(told::page));
 }
 
@@ -113,10 +120,10 @@ TEST_CASE("every tag of multiboot 2 is known, whole, and there once")
 {
     told t;
     for (const std::uint64_t tag : {told::line, told::loader, told::first, told::second, told::sizes, told::map,
-             told::efi, told::old_root, told::new_root, told::end}) {
+             told::efi, told::efi_map, told::old_root, told::new_root, told::end}) {
         CAPTURE(tag - told::page);
         const std::uint64_t size = t.at(tag + 4, 4);
-        for (const std::uint64_t type : {5u, 7u, 9u, 17u, 31u, 32u, 0xffff'ffffu})
+        for (const std::uint64_t type : {5u, 7u, 9u, 18u, 31u, 32u, 0xffff'ffffu})
             CHECK(t.with(tag, 4, type) == broken(tag));
         for (const std::uint64_t other :
             {std::uint64_t{0}, std::uint64_t{7}, size - 1, size + 1, std::uint64_t{0xffff'ffff}})
@@ -126,25 +133,66 @@ TEST_CASE("every tag of multiboot 2 is known, whole, and there once")
     // Without the one or the other.
     CHECK(t.with(told::line, 4, 2) == broken(told::loader)); // two loaders
     CHECK(t.with(told::loader, 4, 1) == broken(told::loader));
-    CHECK(t.with(told::sizes, 4, 12) == broken(told::efi));
-    bytes name(16);
-    patch(name, 0, 4, 12);
-    patch(name, 4, 4, 16);
-    bytes efi(16);
+    bytes efi(16), sizes(16);
     t.memory.read(phys_addr::at(told::efi), efi);
-    patch(efi, 0, 4, 2);
-    patch(efi, 4, 4, 14);
-    patch(efi, 8, 8, 0x0000'0073'6f62'6f6c);
-    bytes loader(16);
-    t.memory.read(phys_addr::at(told::loader), loader);
-    t.memory.write(phys_addr::at(told::loader), name);
+    t.memory.read(phys_addr::at(told::sizes), sizes);
+    t.memory.write(phys_addr::at(told::sizes), efi);
     CHECK(t.asked() == broken(told::efi)); // told twice
-    patch(name, 0, 4, 11);
-    patch(name, 4, 4, 12);
-    t.memory.write(phys_addr::at(told::loader), name);
-    CHECK(t.asked() == no_fault); // a name is no duty
-    t.memory.write(phys_addr::at(told::line), loader);
-    CHECK(t.asked() == broken(told::page)); // but the command line is
+    t.memory.write(phys_addr::at(told::efi), sizes);
+    CHECK(t.asked() == no_fault); // in any order
+    // One tag over the first two: a name is no duty, but the command line is.
+    bytes both(32, std::byte{'x'});
+    patch(both, 0, 4, 1);
+    patch(both, 4, 4, 30);
+    patch(both, 29, 3, 0);
+    t.memory.write(phys_addr::at(told::line), both);
+    CHECK(t.asked() == no_fault);
+    CHECK(t.with(told::line, 4, 2) == broken(told::page));
+}
+
+TEST_CASE("EFI's tables of multiboot 2 are those that are known")
+{
+    told t;
+    const auto asked = [&](const std::optional<efi_firmware>& known) {
+        return t.told_exec::asked(
+            *multiboot2_entry::make(*load_multiboot2(t.file), t.modules, "quiet 1", {.rsdp = t.root, .efi = known}));
+    };
+    CHECK(t.with(told::efi + 8, 8, 0xf'0008) == broken(told::efi));
+    CHECK(t.with(told::efi, 4, 11) == broken(told::efi));
+    CHECK(t.with(told::efi_map + 8, 4, 48) == broken(told::efi_map + 16));
+    CHECK(t.with(told::efi_map + 12, 4, 2) == broken(told::efi_map));
+    CHECK(t.with(told::efi_map + 16, 4, 6) == no_fault); // less is told as free
+    CHECK(t.with(told::efi_map + 16 + 40, 4, 7) == broken(told::efi_map + 16 + 40));
+    CHECK(t.with(told::efi_map + 16 + 3 * 40 + 32, 8, 15) == broken(told::efi_map + 16));
+    CHECK(asked(t.firmware) == no_fault);
+    CHECK(asked(std::nullopt) == broken(told::efi)); // nobody knows of one
+    efi_firmware other = t.firmware;
+    other.is_64_bit = false;
+    CHECK(asked(other) == broken(told::efi));
+    other = t.firmware;
+    other.system_table = 0x2'0000_pa; // the image lies there now, and is not there for good
+    CHECK(t.with(told::efi + 8, 8, 0x10'0000) == broken(told::efi));
+    CHECK(asked(other) == broken(told::efi));
+    // Nothing was told.
+    told_exec without{file_with_addresses()};
+    const auto make = [&](const std::optional<efi_firmware>& known) {
+        return *multiboot2_entry::make(*load_multiboot2(without.file), without.modules, "quiet 1", {.efi = known});
+    };
+    REQUIRE(without.write(make(std::nullopt)) == no_fault);
+    CHECK(without.asked(make(std::nullopt)) == no_fault);
+    CHECK(without.asked(make(t.firmware)) == broken(told::page));
+}
+
+TEST_CASE("32-bit EFI firmware in the words of multiboot 2")
+{
+    told t;
+    t.firmware.is_64_bit = false;
+    const auto contract = *multiboot2_entry::make(*load_multiboot2(t.file), t.modules, "quiet 1", {.efi = t.firmware});
+    REQUIRE(t.write(contract) == no_fault);
+    CHECK(t.at(told::efi, 4) == 11);
+    CHECK(t.told_exec::asked(contract) == no_fault);
+    CHECK(t.told_exec::with(contract, told::efi + 8, 4, 0xf'0010) == broken(told::efi));
+    CHECK(t.told_exec::with(contract, told::efi, 4, 12) == broken(told::efi));
 }
 
 TEST_CASE("a memory map of multiboot 2 that is not true")
