@@ -10,14 +10,14 @@
 
 #include "boot_pieces.hpp"
 
-/// The multiboot header [multiboot/0.6.96 §3.1], without addresses: the ELF file has them.
+/// The headers of both multiboots [multiboot/0.6.96 §3.1], without addresses: the ELF file has them.
 #define LOBOS_BOOT_32_HEADER                                                                                           \
     "    .set kernel_base, 0xC0000000\n"                                                                               \
     "    .section .multiboot, \"a\"\n"                                                                                 \
     "    .balign 4\n"                                                                                                  \
     "    .long 0x1BADB002                    # magic\n"                                                                \
     "    .long 0x00000003                    # modules on page boundaries, memory map wanted\n"                        \
-    "    .long -(0x1BADB002 + 0x00000003)\n"
+    "    .long -(0x1BADB002 + 0x00000003)\n" LOBOS_BOOT_HEADER_2("")
 
 /// The descriptors, for a section of data.
 #define LOBOS_BOOT_32_GDT                                                                                              \

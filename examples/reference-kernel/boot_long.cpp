@@ -28,6 +28,8 @@ header:
     .long data_end - kernel_base
     .long image_end - kernel_base
     .long start_32 - kernel_base
+)" LOBOS_BOOT_HEADER_2("    .word 3, 0                          # the entry\n"
+                       "    .long 12, start_32 - kernel_base\n") R"(
 
     .section .data
     .balign 4096

@@ -4,6 +4,28 @@
 /// \file
 /// Assembly that the first instructions of 32-bit and of 64-bit builds have in common, as text for an asm declaration.
 
+/// The header of multiboot 2 [multiboot2/2.0 §3.1], for those loaders that tell of EFI firmware too; `entry` is a tag, or
+/// nothing where the ELF file's entry is right.
+#define LOBOS_BOOT_HEADER_2(entry)                                                                                     \
+    "    .balign 8\n"                                                                                                  \
+    "header_2:\n"                                                                                                      \
+    "    .long 0xe85250d6                    # magic\n"                                                                \
+    "    .long 0                             # 32-bit protected mode\n"                                                \
+    "    .long header_2_end - header_2\n"                                                                              \
+    "    .long -(0xe85250d6 + (header_2_end - header_2))\n" entry                                                      \
+    "    .balign 8\n"                                                                                                  \
+    "    .word 1, 0                          # the memory map is wanted\n"                                             \
+    "    .long 12, 6\n"                                                                                                \
+    "    .balign 8\n"                                                                                                  \
+    "    .word 1, 1                          # of EFI system table and memory map, and ACPI, what there is\n"          \
+    "    .long 28, 11, 12, 14, 15, 17\n"                                                                               \
+    "    .balign 8\n"                                                                                                  \
+    "    .word 6, 0                          # modules on page boundaries\n"                                           \
+    "    .long 8\n"                                                                                                    \
+    "    .word 0, 0                          # the end\n"                                                              \
+    "    .long 8\n"                                                                                                    \
+    "header_2_end:\n"
+
 /// boot_directory, of 2 MB pages: for the gigabyte that begins at kernel_base and has the local APIC near its end.
 #define LOBOS_BOOT_DIRECTORY_2M                                                                                        \
     "    .set linear_pages, 384              # 768 MiB of physical memory\n"                                           \

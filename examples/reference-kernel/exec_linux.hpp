@@ -36,8 +36,10 @@ lobos::text_line exec_linux(const exec_request& request, lobos::linux_entry entr
     const bool seeded = lobos::machine::random_bytes(random);
     const std::span<const std::byte> seed{random.data(), seeded ? random.size() : 0};
     const auto enter = [&](const lobos::result<lobos::linux_image>& image) {
-        return image ? go(request, Contract{*image, {.acpi_rsdp = find_rsdp(), .rng_seed = seed}})
-                     : in_words(image.error());
+        return image
+            ? go(request,
+                  Contract{*image, {.acpi_rsdp = find_rsdp(), .efi = request.host.efi.firmware, .rng_seed = seed}})
+            : in_words(image.error());
     };
     const image_bytes kernel = request.image.source();
     if (request.asked.initrd.empty())

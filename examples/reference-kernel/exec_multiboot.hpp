@@ -54,7 +54,7 @@ inline lobos::text_line exec_multiboot(const exec_request& request)
         });
 }
 
-/// With a copy of ACPI's root pointer, which is longer from version 2 on [acpi/6.5 §5.2.5.3].
+/// With EFI's tables, and a copy of ACPI's root pointer, which is longer from version 2 on [acpi/6.5 §5.2.5.3].
 inline lobos::text_line exec_multiboot2(const exec_request& request)
 {
     std::array<std::byte, 36> root{};
@@ -65,8 +65,8 @@ inline lobos::text_line exec_multiboot2(const exec_request& request)
     }
     return exec_with_modules(
         request, load_multiboot2(request.image.source()), [&](const auto& image, const auto& modules) {
-            return lobos::x86::multiboot2_entry::make(
-                image, modules, request.command_line, {.rsdp = std::span{root}.first(size)});
+            return lobos::x86::multiboot2_entry::make(image, modules, request.command_line,
+                {.rsdp = std::span{root}.first(size), .efi = request.host.efi.firmware});
         });
 }
 

@@ -211,11 +211,14 @@ extern "C" [[noreturn]] void kernel_main(std::uint32_t magic, std::uint32_t info
     out.start();
     catch_exceptions();
     timer.calibrate();
-    if (magic != multiboot_loader_magic) {
+    if (magic != multiboot_loader_magic && magic != multiboot2_loader_magic) {
         out.show("stopped: not started by a multiboot loader or a kernel exec");
         stop();
     }
-    if (const auto started = this_machine.start(phys_addr::at(info)); !started) {
+    const phys_addr at = phys_addr::at(info);
+    const auto started = magic == multiboot_loader_magic ? this_machine.start(told_by_multiboot{at})
+                                                         : this_machine.start(told_by_multiboot2{at});
+    if (!started) {
         out.show(
             text_line{"stopped: "}.add(to_string(started.error().code)).add(" at ").add_hex(started.error().at, 8));
         stop();
@@ -232,6 +235,16 @@ extern "C" [[noreturn]] void kernel_main(std::uint32_t magic, std::uint32_t info
             .add_decimal(frame_pool.free())
             .add(" pages free, region map CRC ")
             .add_hex(this_machine.map_checksum(), 8));
+    if (const auto& firmware = this_machine.efi.firmware)
+        out.say(text_line{"efi: "}
+                .add(firmware->is_64_bit ? "64" : "32")
+                .add("-bit firmware, system table at ")
+                .add(firmware->system_table)
+                .add(", ")
+                .add_decimal(firmware->memory_map.size().raw() / firmware->descriptor_size)
+                .add(" descriptors, ")
+                .add(this_machine.efi.kept)
+                .add(" bytes of boot services kept"));
     if (boot_options.chain != 0)
         out.show(text_line{"padding: kept through "}.add_decimal(pass_on_padding()).add(" execs"));
     for (const file& f : this_machine.files)
@@ -244,8 +257,9 @@ extern "C" [[noreturn]] void kernel_main(std::uint32_t magic, std::uint32_t info
         start_processors();
 
     static std::array<char, 17000> line;
+    // Only multiboot 2 has words for EFI firmware.
     if (boot_options.generation < boot_options.chain)
-        sys_lobos("reference-kernel", next_command_line(line), "auto");
+        sys_lobos("reference-kernel", next_command_line(line), this_machine.efi.firmware ? "multiboot2" : "auto");
     for (std::string_view names = boot_options.exec; !names.empty();) {
         const std::string_view name = take_until(names, ',');
         sys_lobos(name, target_command_line(line, name), boot_options.entry);

@@ -6,12 +6,13 @@
 /// any frame is given out, for it lies in memory that is about to be free.
 
 #include "console.hpp"
+#include "efi.hpp"
 #include "files.hpp"
 #include "options.hpp"
-#include "survivors.hpp"
+#include "rsdp.hpp"
+#include "told.hpp"
 
 #include <lobos/core/region_map.hpp>
-#include <lobos/x86/multiboot_info.hpp>
 
 namespace kernel {
 
@@ -22,23 +23,25 @@ public:
     lobos::region_map map{map_storage_};
     file_table files;
     std::string_view command_line;
+    efi_tables efi;
     std::optional<lobos::phys_range> log_region; ///< where the log lies or is to lie; nothing without room
 
-    /// Reads it all and makes the free memory known.
-    /// Faults: those of the multiboot reader; no_space when there are more files or longer names than there is room
-    /// for; no_memory without room for a workspace.
-    lobos::result<void> start(lobos::phys_addr info)
+    /// Reads it all, told by `told_by_multiboot` or `told_by_multiboot2`, and makes the free memory known.
+    /// Faults: those of the multiboot readers and of efi_tables; no_space when there are more files or longer names
+    /// than there is room for; no_memory without room for a workspace.
+    template <class Told> lobos::result<void> start(const Told& told)
     {
         using namespace lobos;
-        const multiboot_reader reader{memory, info};
-        region_map told{told_storage_};
-        auto ok = reader.read_memory_map(told);
+        region_map told_map{told_storage_};
+        auto ok = told.read_memory_map(told_map);
         // The kernel before needs its safe regions no longer: this one stands on its own tables.
-        for (const region& r : told.regions())
+        for (const region& r : told_map.regions())
             if (ok)
                 ok = map.add(r.range, r.kind == region_kind::safe ? region_kind::usable : r.kind);
         if (ok)
-            ok = read_strings(reader);
+            ok = read_efi(told);
+        if (ok)
+            ok = read_strings(told);
         if (ok)
             ok = keep_survivors();
         if (!ok)
@@ -90,29 +93,38 @@ private:
         return log_region ? map.add(*log_region, region_kind::surviving) : result<void>{};
     }
 
-    lobos::result<void> read_strings(const lobos::multiboot_reader<linear_memory>& reader)
+    template <class Told> lobos::result<void> read_efi(const Told& told)
+    {
+        const auto firmware = told.efi();
+        if (!firmware)
+            return std::unexpected{firmware.error()};
+        if (!*firmware)
+            return {};
+        const auto taken = efi.take(**firmware, map);
+        if (taken)
+            efi_root_pointer = efi.acpi_root;
+        return taken;
+    }
+
+    template <class Told> lobos::result<void> read_strings(const Told& told)
     {
         using namespace lobos;
-        const auto copy = [&](std::optional<phys_addr> at) -> result<std::string_view> {
-            if (!at)
-                return std::string_view{};
-            const auto text = reader.string(*at, std::span{strings_}.subspan(strings_used_));
-            strings_used_ += text ? text->size() + 1 : 0;
-            return text;
-        };
-        const auto line = copy(reader.command_line());
+        const auto room = [&] { return std::span{strings_}.subspan(strings_used_); };
+        const auto line = told.command_line(room());
         if (!line)
             return std::unexpected{line.error()};
         command_line = *line;
-        for (std::uint32_t i = 0; i < reader.module_count(); ++i) {
-            const auto module = reader.module(i);
+        strings_used_ += line->size() + 1;
+        const auto count = told.file_count();
+        if (!count)
+            return std::unexpected{count.error()};
+        for (std::uint32_t i = 0; i < *count; ++i) {
+            const auto module = told.file(i, room());
             if (!module)
                 return std::unexpected{module.error()};
-            const auto text = copy(module->string.raw() == 0 ? std::optional<phys_addr>{} : module->string);
-            if (!text)
-                return std::unexpected{text.error()};
+            strings_used_ += module->string.size() + 1;
             // The last word of the module's string is the file's path.
-            const std::string_view path = text_from(*text, text->rfind(' ') + 1);
+            const std::string_view path = text_from(module->string, module->string.rfind(' ') + 1);
             // A loader may promise more than memory holds; what is not there cannot be read, and is no file.
             const auto range = phys_range::checked(module->start, module->size);
             if (!range || !mapped_memory.contains(*range) || map.first_not(region_kind::usable, *range)) {

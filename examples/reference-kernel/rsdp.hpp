@@ -2,8 +2,9 @@
 #pragma once
 
 /// \file
-/// The ACPI root pointer, where a PC's firmware leaves it: in the first KiB of the extended BIOS data area, or between
-/// 0xE0000 and 1 MiB, on a 16-byte boundary [acpi/6.5 §5.2.5.1]; and the way to reset the machine that it leads to.
+/// The ACPI root pointer: where EFI firmware says that it is [acpi/6.5 §5.2.5.2], or where a PC's BIOS leaves it, in
+/// the first KiB of the extended BIOS data area, or between 0xE0000 and 1 MiB, on a 16-byte boundary [acpi/6.5
+/// §5.2.5.1]; and the way to reset the machine that it leads to.
 
 #include "linear_memory.hpp"
 
@@ -13,6 +14,8 @@
 #include <string_view>
 
 namespace kernel {
+
+inline constinit std::optional<lobos::phys_addr> efi_root_pointer; ///< known once the machine has been read
 
 inline std::optional<lobos::phys_addr> find_rsdp_in(std::uint64_t begin, std::uint64_t end)
 {
@@ -32,6 +35,8 @@ inline std::optional<lobos::phys_addr> find_rsdp_in(std::uint64_t begin, std::ui
 
 inline std::optional<lobos::phys_addr> find_rsdp()
 {
+    if (efi_root_pointer)
+        return efi_root_pointer;
     const auto segment = lobos::load<std::uint16_t>(memory, lobos::phys_addr::at(0x40e));
     const std::uint64_t extended = std::uint64_t{segment} << 4;
     if (extended >= 0x80000 && extended < 0xa0000)

@@ -144,7 +144,7 @@ private:
         const auto rsdp = get<std::uint64_t>(acpi_rsdp_addr);
         if (rsdp != 0 && !efi.survives(rsdp, root_pointer_size))
             return broken(acpi_rsdp_addr);
-        constexpr unsigned systab = efi_info + 4, descriptor_size = efi_info + 8, version = efi_info + 12,
+        constexpr unsigned systab = efi_info + 4, descriptor_size = efi_info + 8, map_version = efi_info + 12,
                            memory_map = efi_info + 16, map_size = efi_info + 20, systab_hi = efi_info + 24,
                            memory_map_hi = efi_info + 28;
         if (!firmware_) {
@@ -158,8 +158,8 @@ private:
         const std::uint64_t table = get(systab, systab_hi), at = get(memory_map, memory_map_hi);
         if (table != firmware_->system_table.raw() || !efi.has_system_table(table))
             return broken(systab);
-        if (get<std::uint32_t>(version) != firmware_->descriptor_version)
-            return broken(version);
+        if (get<std::uint32_t>(map_version) != firmware_->descriptor_version)
+            return broken(map_version);
         const auto one = get<std::uint32_t>(descriptor_size), all = get<std::uint32_t>(map_size);
         if (one == 0 || all == 0 || all % one != 0)
             return broken(map_size);
