@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import efi_disk
 from machine import FIRMWARES, BootError, End, Machine, Result
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -115,18 +116,30 @@ def model_for(kernel: Path) -> str:
         return "max" if file.read(5) == b"\x7fELF\x02" else Machine.cpu
 
 
+def by_multiboot(links: Path, kernel: Path, what: Exec) -> list[str]:
+    """QEMU's arguments when it is the loader itself. It parts a list of modules at commas and a module from its name at a
+    blank, so every path is replaced by a link that has neither."""
+    def link(name: str, path: Path) -> str:
+        (links / name).symlink_to(path.resolve())
+        return str(links / name)
+
+    modules = [f"{link(f'm{number}', file.path)} {file.name}" for number, file in enumerate(what.files(kernel))]
+    return ["-kernel", link("kernel", kernel), "-initrd", ",".join(modules), "-append", what.command_line()]
+
+
+def by_efi(disk: Path, kernel: Path, what: Exec) -> list[str]:
+    """And when EFI firmware starts a loader."""
+    things_from("efi.sh")
+    return efi_disk.make_disk(disk, kernel, what.command_line(), [(file.path, file.name) for file in what.files(kernel)])
+
+
 @contextlib.contextmanager
 def exec_machine(kernel: Path, what: Exec, **options) -> Iterator[Machine]:
-    """A machine with the reference kernel, told to exec. QEMU parts a list of modules at commas and a module from its
-    name at a blank, so every path is replaced by a link that has neither."""
+    """A machine with the reference kernel, told to exec."""
     base = tempfile.gettempdir()
-    with tempfile.TemporaryDirectory(prefix="lobos-", dir=None if not re.search(r"[\s,]", base) else "/tmp") as links:
-        def link(name: str, path: Path) -> str:
-            Path(links, name).symlink_to(path.resolve())
-            return f"{links}/{name}"
-
-        modules = [f"{link(f'm{number}', file.path)} {file.name}" for number, file in enumerate(what.files(kernel))]
-        arguments = ["-kernel", link("kernel", kernel), "-initrd", ",".join(modules), "-append", what.command_line()]
+    with tempfile.TemporaryDirectory(prefix="lobos-", dir=None if not re.search(r"[\s,:]", base) else "/tmp") as place:
+        load = by_efi if options.get("firmware") == "efi" else by_multiboot
+        arguments = load(Path(place), kernel, what)
         yield Machine(arguments, execs=what.chain + 1, **{"cpus": what.cpus, "cpu": model_for(kernel), **options})
 
 
@@ -179,6 +192,7 @@ examples:
   scripts/boot vmlinuz --append "console=ttyS0 panic=-1" --chain 100
   scripts/boot vmlinuz --append "console=ttyS0" --paging 5level --copy unpaged --firmware qboot
   scripts/boot vmlinuz --append "console=ttyS0 nokaslr" --paging 4level --entry linux64 --above-4g
+  scripts/boot vmlinuz --append "console=ttyS0" --firmware efi --chain 2
 
 exit status:
   0  the target printed TEXT (the machine is then stopped) or, without --expect, powered off by itself
@@ -250,7 +264,8 @@ def parser() -> argparse.ArgumentParser:
                              "started with paging on, mapped at VIRTUAL, ENTRY bytes from its beginning")
     result.add_argument("--cpus", type=processors, default=1, metavar="N", help="processors of the machine (1)")
     result.add_argument("--firmware", choices=FIRMWARES, default="seabios",
-                        help="of the machine (seabios); qboot has no BIOS services, so --entry real needs seabios")
+                        help="of the machine (seabios); only seabios has BIOS services, which --entry real needs; efi "
+                             "starts GRUB, and that the reference kernel")
     result.add_argument("--memory", type=positive(int), metavar="MiB",
                         help=f"of the machine ({MEMORY}, or {MEMORY_ABOVE_4G} with --above-4g)")
     result.add_argument("--timeout", type=positive(float), default=300.0, metavar="S", help="in seconds (300)")
@@ -288,8 +303,8 @@ def boot(args: argparse.Namespace) -> int:
         raise BootError(f"--above-4g needs --paging {' or '.join(WIDE_PAGINGS)}")
     if args.flat and args.entry not in ("auto", "paged"):
         raise BootError("--flat is for --entry paged")
-    if args.entry == "real" and args.firmware == "qboot":
-        raise BootError("--entry real needs BIOS services, which --firmware qboot does not have")
+    if args.entry == "real" and args.firmware != "seabios":
+        raise BootError(f"--entry real needs BIOS services, which --firmware {args.firmware} does not have")
     for path in (args.kernel, args.initrd, *args.tries, args.reference_kernel):
         if path is not None:
             check_readable(path)

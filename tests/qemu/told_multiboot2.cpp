@@ -88,6 +88,33 @@ std::uint32_t usable_mebibytes(const tag& map)
     return static_cast<std::uint32_t>(bytes >> 20);
 }
 
+/// Of EFI's descriptors: type at 0, pages at 24, attributes at 32.
+std::uint32_t free_mebibytes(const tag& map)
+{
+    std::uint32_t pages = 0;
+    for (std::uint32_t at = 16; at + 40 <= map.size; at += map.word(8))
+        if (map.word(at) == 7)
+            pages += map.word(at + 24);
+    return pages >> 8;
+}
+
+std::uint32_t at_run_time(const tag& map)
+{
+    std::uint32_t count = 0;
+    for (std::uint32_t at = 16; at + 40 <= map.size; at += map.word(8))
+        count += map.word(at + 36) >> 31;
+    return count;
+}
+
+bool is_system_table(const char* at)
+{
+    constexpr char signature[] = "IBI SYST";
+    for (int i = 0; i < 8; ++i)
+        if (at[i] != signature[i])
+            return false;
+    return true;
+}
+
 } // namespace
 
 extern "C" void told(std::uint32_t magic, const char* info)
@@ -107,6 +134,14 @@ extern "C" void told(std::uint32_t magic, const char* info)
         } else if (t->type == 6) {
             say("told: usable MiB: ");
             say(usable_mebibytes(*t));
+        } else if (t->type == 12) {
+            say("told: 64-bit EFI: ");
+            say(is_system_table(reinterpret_cast<const char*>(t->word(8))) ? "yes" : "no");
+        } else if (t->type == 17) {
+            say("told: free MiB by EFI: ");
+            say(free_mebibytes(*t));
+            say("\ntold: of EFI at run time: ");
+            say(at_run_time(*t));
         } else if (t->type == 14 || t->type == 15) {
             say("told: root pointer: ");
             say(t->bytes(8)[0] == 'R' && t->bytes(8)[4] == 'P' ? "yes" : "no");
