@@ -3,6 +3,7 @@
 // what the new kernel's first instruction finds, modules and all.
 
 #include <lobos/x86/multiboot2_entry.hpp>
+#include <lobos/x86/multiboot2_reader.hpp>
 #include <lobos/x86/multiboot_entry.hpp>
 #include <lobos/x86/pvh_entry.hpp>
 
@@ -146,6 +147,42 @@ TEST_CASE("a multiboot 2 kernel is told of its memory and its modules")
     memory_map map{};
     REQUIRE(told.read_memory_map(map.map));
     CHECK(map.map.find(phys_addr::at(state.rbx))->kind == region_kind::safe);
+}
+
+TEST_CASE("a multiboot 2 kernel is told of EFI firmware, and of what is kept in its memory map")
+{
+    const std::uint32_t seed = GENERATE_COPY(range(0u, effort(1u, 4u, 32u)));
+    CAPTURE(seed);
+    told_scenario s{seed, kernel_with({0xe852'50d6, 0, 32, 0u - 0xe852'50d6u - 32u, 6, 8, 0, 8})};
+    const efi::descriptor descriptors[] = {{efi::conventional, 0, 0, 0, told_scenario::ram.raw() >> 12, 15},
+        {efi::runtime_services_data, 0, 0xf000'0000, 0, 4, efi::descriptor::at_run_time}};
+    bytes raw(sizeof descriptors);
+    std::memcpy(raw.data(), descriptors, sizeof descriptors);
+    const auto source = s.machine.stage(raw);
+    REQUIRE(source.extents.size() == 1);
+    const efi_firmware firmware{true, 0xf000'1000_pa,
+        phys_range::of(source.extents[0].at, byte_count::of(sizeof descriptors)), sizeof(efi::descriptor), 1};
+    const auto image = load_multiboot2(s.kernel_file.source(s.machine.memory()));
+    REQUIRE(image);
+    const auto contract = x86::multiboot2_entry::make(*image, {}, "quiet 1", {.efi = firmware});
+    REQUIRE(contract);
+    const auto state = s.exec(*contract);
+    const multiboot2_reader told{s.machine.memory(), phys_addr::at(state.rbx)};
+    const auto found = told.efi();
+    REQUIRE((found && *found));
+    CHECK((*found)->system_table == 0xf000'1000_pa);
+    memory_map map{};
+    REQUIRE(told.read_memory_map(map.map));
+    std::uint64_t pages = 0;
+    const auto read = efi::for_each_descriptor(
+        s.machine.memory(), **found, stage::loading, [&](const efi::descriptor& d, phys_range r) {
+            const bool free = !map.map.first_not(region_kind::usable, r).has_value();
+            CHECK((d.type == efi::conventional) == free);
+            pages += d.type == efi::runtime_services_data ? 0 : d.pages;
+            return result<void>{};
+        });
+    CHECK(fault_of(read) == no_fault);
+    CHECK(pages == told_scenario::ram.raw() >> 12);
 }
 
 TEST_CASE("a PVH kernel is told of its memory and its modules")
