@@ -4,16 +4,15 @@
 /// \file
 /// Assembly that the first instructions of 32-bit and of 64-bit builds have in common, as text for an asm declaration.
 
-/// The header of multiboot 2 [multiboot2/2.0 §3.1], for those loaders that tell of EFI firmware too; `entry` is a tag, or
-/// nothing where the ELF file's entry is right.
+/// The header of multiboot 2 [multiboot2/2.0 §3.1], for those loaders that tell of EFI firmware too; `entry` is a tag,
+/// or nothing where the ELF file's entry is right.
 #define LOBOS_BOOT_HEADER_2(entry)                                                                                     \
     "    .balign 8\n"                                                                                                  \
     "header_2:\n"                                                                                                      \
     "    .long 0xe85250d6                    # magic\n"                                                                \
     "    .long 0                             # 32-bit protected mode\n"                                                \
     "    .long header_2_end - header_2\n"                                                                              \
-    "    .long -(0xe85250d6 + (header_2_end - header_2))\n" entry                                                      \
-    "    .balign 8\n"                                                                                                  \
+    "    .long -(0xe85250d6 + (header_2_end - header_2))\n" entry "    .balign 8\n"                                    \
     "    .word 1, 0                          # the memory map is wanted\n"                                             \
     "    .long 12, 6\n"                                                                                                \
     "    .balign 8\n"                                                                                                  \

@@ -123,7 +123,8 @@ private:
         }
         case tag_type::module_alignment: wishes_.module_alignment = byte_count::of(4096); return {};
         case tag_type::framebuffer: wishes_.wants_video_mode = true; break;
-        case tag_type::relocatable: return {}; // it may be moved, and is not
+        // It may be moved, and is not.
+        case tag_type::relocatable: return {};
         // Boot services are over, and an image that cannot do without them is not entered. One that can says so, and
         // is entered as everywhere.
         case tag_type::efi_boot_services:
