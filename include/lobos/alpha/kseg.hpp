@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: GPL-2.0-or-later OR BSD-2-Clause
+#pragma once
+
+/// \file
+/// kseg: the third quarter of Alpha's virtual addresses of 43 bits, where the kernel reaches physical memory one to one
+/// and no page table is asked [alpha/arm II-B]. Kernels live in it, and images are linked for it: their physical
+/// addresses are those below.
+///
+/// kseg has 41 bits. The upper half of it is not memory but I/O on every machine that has kseg in this place: a 21264
+/// puts bit 40 of the address where bit 43 of the physical one is. So memory, here, is what has addresses of 40 bits.
+
+#include <optional>
+
+#include <lobos/core/range.hpp>
+
+namespace lobos::alpha {
+
+/// All of kseg, memory and I/O.
+inline constexpr virt_range kseg =
+    virt_range::between(virt_addr::at(0xffff'fc00'0000'0000), virt_addr::at(0xffff'fdff'ffff'ffff));
+
+/// What memory kseg can reach.
+inline constexpr phys_range kseg_memory = phys_range::between(phys_addr::at(0), phys_addr::at(0xff'ffff'ffff));
+
+/// Where the kernel finds `p`, or nothing when it is no memory that kseg reaches.
+constexpr std::optional<virt_addr> to_kseg(phys_addr p)
+{
+    if (!kseg_memory.contains(p))
+        return std::nullopt;
+    return kseg.first() + byte_count::of(p.raw());
+}
+
+/// The memory that `v` is, or nothing when it lies outside of kseg or in its I/O half.
+constexpr std::optional<phys_addr> from_kseg(virt_addr v)
+{
+    if (!kseg.contains(v) || v - kseg.first() > kseg_memory.last() - kseg_memory.first())
+        return std::nullopt;
+    return kseg_memory.first() + (v - kseg.first());
+}
+
+// Sanity checks
+static_assert(to_kseg(phys_addr::at(0x101'0000)) == virt_addr::at(0xffff'fc00'0101'0000));
+static_assert(from_kseg(virt_addr::at(0xffff'fc00'0101'0000)) == phys_addr::at(0x101'0000));
+static_assert(!from_kseg(virt_addr::at(0xffff'fd01'fc00'03f8)), "a serial line");
+static_assert(!to_kseg(phys_addr::at(0x100'0000'0000)));
+
+} // namespace lobos::alpha

@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: GPL-2.0-or-later OR BSD-2-Clause
+#pragma once
+
+/// \file
+/// A HWRPB's clusters as a region map. What belongs to the console and the PALcode is
+/// reserved: they run there for as long as the machine does, before, during and after an exec. So is what no cluster
+/// has a word for, and the PALcode that a processor's slot names, wherever that lies.
+
+#include <utility>
+
+#include <lobos/alpha/hwrpb.hpp>
+#include <lobos/core/region_map.hpp>
+
+namespace lobos::alpha {
+
+namespace detail {
+
+/// `size` bytes from `first`, which was read at `field`; nothing if there are none.
+inline result<void> add_told(
+    region_map& map, std::uint64_t first, std::uint64_t size, region_kind kind, phys_addr field)
+{
+    if (size == 0)
+        return {};
+    const auto range = phys_range::checked(phys_addr::at(first), byte_count::of(size));
+    if (!range)
+        return refuse(fault_code::bad_range, stage::loading, field);
+    return map.add(*range, kind);
+}
+
+} // namespace detail
+
+/// What a cluster of this usage is. Bits without a meaning stand for meanings to come.
+constexpr region_kind kind_of_usage(std::uint64_t usage)
+{
+    return usage == 0 ? region_kind::usable : region_kind::reserved;
+}
+
+/// Adds the clusters, and the PALcode's memory of all processors that are there, to `map`. Clusters of no pages are
+/// skipped. Faults: bad_header (from the reader), bad_range (a piece of memory wraps; at: the physical address of its
+/// description), no_space (from `region_map::add`). After a fault `map` holds what came before it.
+template <physical_memory Memory> result<void> add_memory_clusters(region_map& map, const hwrpb_reader<Memory>& block)
+{
+    constexpr unsigned page_shift = paging_8k::shift<0>;
+    constexpr std::uint64_t last_page = ~std::uint64_t{0} >> page_shift;
+    const auto count = block.cluster_count();
+    if (!count)
+        return std::unexpected{count.error()};
+    for (std::uint64_t n = 0; n < *count; ++n) {
+        const memory_cluster c = block.cluster(n);
+        const phys_addr field = block.cluster_address(n);
+        if (c.first_page > last_page || c.pages > last_page)
+            return refuse(fault_code::bad_range, stage::loading, field);
+        const region_kind kind = kind_of_usage(c.usage);
+        if (auto added = detail::add_told(map, c.first_page << page_shift, c.pages << page_shift, kind, field); !added)
+            return added;
+    }
+    for (std::uint64_t n = 0; n < block.fixed().slot_count; ++n) {
+        const auto slot = block.slot(n);
+        if (!slot)
+            return std::unexpected{slot.error()};
+        if ((slot->flags & hwrpb_slot::palcode_memory_valid) == 0)
+            continue;
+        for (const auto& [first, size] :
+            {std::pair{slot->palcode, slot->palcode_size}, std::pair{slot->scratch, slot->scratch_size}})
+            if (auto added = detail::add_told(map, first, size, region_kind::reserved, block.slot_address(n)); !added)
+                return added;
+    }
+    return {};
+}
+
+// Sanity checks
+static_assert(kind_of_usage(0) == region_kind::usable);
+static_assert(kind_of_usage(memory_cluster::of_console) == region_kind::reserved);
+static_assert(kind_of_usage(memory_cluster::not_volatile) == region_kind::reserved);
+
+} // namespace lobos::alpha
