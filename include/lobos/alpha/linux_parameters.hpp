@@ -71,7 +71,8 @@ constexpr result<void> make_linux_page(const linux_parameters& told, std::span<s
     using namespace linux_page;
     if (told.command_line.size() > longest_command_line || has_terminator(told.command_line))
         return refuse(fault_code::command_line_too_long, stage::staging, told.command_line.size());
-    if (told.initrd && !kseg_memory.contains(*told.initrd))
+    const auto start = told.initrd ? to_kseg(told.initrd->first()) : std::nullopt;
+    if (told.initrd && (!start || !kseg_memory.contains(*told.initrd)))
         return refuse(fault_code::bad_range, stage::staging, told.initrd->first());
     const auto put = [out](std::size_t at, std::uint64_t value) {
         for (std::size_t i = 0; i < 8; ++i)
@@ -80,8 +81,8 @@ constexpr result<void> make_linux_page(const linux_parameters& told, std::span<s
     std::fill(out.begin(), out.end(), std::byte{0});
     for (std::size_t i = 0; i < told.command_line.size(); ++i)
         out[command_line + i] = static_cast<std::byte>(told.command_line[i]);
-    if (told.initrd) {
-        put(initrd_start, to_kseg(told.initrd->first())->raw());
+    if (told.initrd && start) {
+        put(initrd_start, start->raw());
         put(initrd_size, told.initrd->size().raw());
     }
     return {};
