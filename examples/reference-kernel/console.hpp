@@ -7,8 +7,8 @@
 
 #include "linear_memory.hpp"
 
+#include <board.hpp>
 #include <lobos/core/text.hpp>
-#include <lobos/machine/cpu.hpp>
 #include <lobos/survive/log.hpp>
 
 #include <optional>
@@ -19,7 +19,6 @@ class console {
 public:
     void start() const
     {
-        using lobos::machine::out_byte;
         out_byte(port + 1, 0x00); // no interrupts
         out_byte(port + 3, 0x80); // divisor latch
         out_byte(port + 0, 0x01); // 115200 baud
@@ -44,7 +43,7 @@ public:
         put("lobos: ");
         put(line);
         put("\r\n");
-        while ((lobos::machine::in_byte(port + 5) & transmitter_idle) == 0) {
+        while ((in_byte(port + 5) & transmitter_idle) == 0) {
         }
     }
     void show(const lobos::text_line& line) const { show(line.view()); }
@@ -59,21 +58,13 @@ private:
     static void put(std::string_view text)
     {
         for (const char c : text) {
-            while ((lobos::machine::in_byte(port + 5) & holding_empty) == 0) {
+            while ((in_byte(port + 5) & holding_empty) == 0) {
             }
-            lobos::machine::out_byte(port, static_cast<std::uint8_t>(c));
+            out_byte(port, static_cast<std::uint8_t>(c));
         }
     }
 };
 
 inline constinit console out;
-
-/// Ends the machine: status 3 of a QEMU with isa-debug-exit, or a halt.
-[[noreturn]] inline void stop()
-{
-    lobos::machine::out_byte(0xf4, 1);
-    for (;;)
-        asm volatile("cli; hlt");
-}
 
 } // namespace kernel

@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: GPL-2.0-or-later OR BSD-2-Clause
+#pragma once
+
+/// \file
+/// A Clipper, or another machine with the Tsunami chipset, as far as the console goes: the ports of its ISA bus, and
+/// how it is ended. The first PCI bus' I/O space lies in the half of kseg that is no memory [qemu/palcode
+/// core-typhoon.h].
+
+#include <lobos/machine/cpu.hpp>
+#include <lobos/machine/palcode.hpp>
+
+namespace kernel {
+
+inline constexpr std::uint64_t io_space = 0xffff'fd01'fc00'0000;
+
+inline std::uint8_t in_byte(std::uint16_t port)
+{
+    return lobos::machine::load_byte(io_space + port);
+}
+
+inline void out_byte(std::uint16_t port, std::uint8_t value)
+{
+    lobos::machine::store_byte(io_space + port, value);
+    lobos::machine::memory_barrier();
+}
+
+/// Ends the machine: QEMU's PALcode turns a halt into a power-off.
+[[noreturn]] inline void stop()
+{
+    lobos::machine::halt();
+}
+
+/// Starts the machine anew, by the keyboard controller.
+[[noreturn]] inline void reset()
+{
+    out_byte(0x64, 0xfe);
+    for (;;)
+        (void)in_byte(0x64);
+}
+
+} // namespace kernel

@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: GPL-2.0-or-later OR BSD-2-Clause
+#pragma once
+
+/// \file
+/// An IBM PC, as far as the console goes: its ports, and how it is ended.
+
+#include <lobos/machine/cpu.hpp>
+
+namespace kernel {
+
+using lobos::machine::in_byte;
+using lobos::machine::out_byte;
+
+/// Ends the machine: status 3 of a QEMU with isa-debug-exit, or a halt.
+[[noreturn]] inline void stop()
+{
+    out_byte(0xf4, 1);
+    for (;;)
+        asm volatile("cli; hlt");
+}
+
+} // namespace kernel
