@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import efi_disk
-from machine import FIRMWARES, BootError, End, Machine, Result
+from machine import FIRMWARES, PC, BootError, End, Machine, Result
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGINGS = ("4m", "4k", "pae", "4level", "5level")  # the modes of paging that the reference kernel is built for
@@ -113,7 +113,7 @@ def numbered(name: str) -> Iterator[str]:
 def model_for(kernel: Path) -> str:
     """A processor that runs the reference kernel: for a 64-bit one it has all that QEMU can do, 5-level paging too."""
     with kernel.open("rb") as file:
-        return "max" if file.read(5) == b"\x7fELF\x02" else Machine.cpu
+        return "max" if file.read(5) == b"\x7fELF\x02" else PC.cpu
 
 
 def by_multiboot(links: Path, kernel: Path, what: Exec) -> list[str]:

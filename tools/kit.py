@@ -56,6 +56,31 @@ class Initramfs:
         return boot.File("/boot/initrd.img", self.path)
 
 
+def make_initramfs(path: Path, *arguments: str | Path) -> Initramfs:
+    command = [sys.executable, str(boot.ROOT / "tools/make-initramfs"), str(path), *map(str, arguments)]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+    if done.returncode != 0:
+        raise BootError("the initramfs cannot be built")
+    return Initramfs(path, done.stdout.strip())
+
+
+@dataclass(frozen=True)
+class Alpha:
+    """The same for Alphas."""
+
+    kernel: Path  # the reference kernel
+    linux: Path  # a vmlinux
+    init: Path
+    log_tool: Path
+
+    @property
+    def version(self) -> str:
+        return self.linux.name.removeprefix("vmlinux-")
+
+    def initramfs(self) -> Initramfs:
+        return make_initramfs(boot.ROOT / "build/initramfs-alpha.gz", "--init", self.init, "--log-tool", self.log_tool)
+
+
 @dataclass(frozen=True)
 class Kit:
     kernels: dict[str, Path]  # the reference kernel, by its mode of paging
@@ -63,6 +88,7 @@ class Kit:
     linux_amd64: Linux
     busybox: Path
     log_tool: Path | None
+    alpha: Alpha | None
 
     @property
     def reference_kernel(self) -> Path:
@@ -72,29 +98,33 @@ class Kit:
     def initramfs(self, filler: int = 0) -> Initramfs:
         """Builds it, with so many MiB more that do not compress."""
         path = boot.ROOT / "build" / (f"initramfs-{filler}.gz" if filler else "initramfs.gz")
-        command = [sys.executable, str(boot.ROOT / "tools/make-initramfs"), str(path), "--busybox", str(self.busybox)]
+        options: list[str | Path] = ["--busybox", self.busybox]
         if self.log_tool:
-            command += ["--log-tool", str(self.log_tool)]
+            options += ["--log-tool", self.log_tool]
         if filler:
-            command += ["--filler", str(filler)]
-        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
-        if done.returncode != 0:
-            raise BootError("the initramfs cannot be built")
-        return Initramfs(path, done.stdout.strip())
+            options += ["--filler", str(filler)]
+        return make_initramfs(path, *options)
 
 
 def prepare(reference_kernel: Path | None = None, log_tool: Path | None = None,
             modes: Iterable[str] = ("4m",)) -> Kit:
-    """With the reference kernel in these modes of paging. One that is given is all of them, and nothing is built."""
+    """With the reference kernel in these modes of paging. One that is given is all of them, and nothing is built. The mode
+    "alpha" stands for that machine, and all that it takes."""
     modes = tuple(modes)
     built = boot.things_from("build.sh", *modes) if reference_kernel is None else {}
     fetched = boot.things_from("kernels.sh")
+    alpha = None
+    if "alpha" in modes:
+        made = boot.things_from("alpha_linux.sh")
+        alpha = Alpha(built["reference-kernel-alpha"], made["linux-alpha"], made["alpha-init"],
+                      built["lobos-log-alpha"])
     return Kit(
-        kernels={mode: reference_kernel or built[f"reference-kernel-{mode}"] for mode in modes},
+        kernels={mode: reference_kernel or built[f"reference-kernel-{mode}"] for mode in modes if mode != "alpha"},
         linux_686=Linux("linux-686", fetched["linux-686"]),
         linux_amd64=Linux("linux-amd64", fetched["linux-amd64"]),
         busybox=fetched["busybox"],
         log_tool=log_tool or built.get("lobos-log"),
+        alpha=alpha,
     )
 
 

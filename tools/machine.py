@@ -20,7 +20,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import IO
 
-QEMU = "qemu-system-x86_64"
 DEBUG_EXIT_STATUS = 3  # the reference kernel writes 1 to isa-debug-exit, and QEMU leaves with 2 * 1 + 1
 # Only the first has BIOS services; the last starts what a disk has, see efi_disk.py.
 FIRMWARES = {"seabios": (), "qboot": ("-bios", "qboot.rom"), "efi": ("-bios", "OVMF.fd")}
@@ -148,18 +147,32 @@ class Monitor:
                 self.shutdown_reason = message.get("data", {}).get("reason", "")
 
 
+@dataclass(frozen=True)
+class Board:
+    """A kind of machine that QEMU knows."""
+
+    qemu: str
+    cpu: str  # QEMU's name for the model of processor that it has if nobody asks for another
+    options: tuple[str, ...]
+
+
+PC = Board("qemu-system-x86_64", "qemu64", ("-machine", "pc", "-device", "isa-debug-exit,iobase=0xf4,iosize=0x04"))
+CLIPPER = Board("qemu-system-alpha", "ev67", ("-machine", "clipper"))
+
+
 def discard(_: bytes) -> None:
     pass
 
 
 @dataclass
 class Machine:
-    """One QEMU machine: an IBM PC with a serial line and nothing else."""
+    """One QEMU machine with a serial line and nothing else."""
 
     arguments: Sequence[str]  # -kernel and what belongs to it
     memory: int = 512  # MiB
     cpus: int = 1
-    cpu: str = "qemu64"  # QEMU's name for the processor's model
+    board: Board = PC
+    cpu: str = ""  # QEMU's name for the processor's model; empty: the board's
     firmware: str = "seabios"
     timeout: float = 300.0  # seconds
     execs: int = 0  # points of no return before the target speaks
@@ -169,16 +182,16 @@ class Machine:
     def command(self, monitor: int) -> list[str]:
         # The machine must not outlive us, whatever becomes of us.
         leash = ["setpriv", "--pdeathsig", "KILL"] if shutil.which("setpriv") else []
-        return [*leash, QEMU, "-nodefaults", "-no-user-config", "-machine", "pc", "-accel", "tcg",
-                "-m", str(self.memory), "-smp", str(self.cpus), "-cpu", self.cpu, *FIRMWARES[self.firmware], "-display", "none", "-no-reboot", "-S",
+        return [*leash, self.board.qemu, "-nodefaults", "-no-user-config", *self.board.options, "-accel", "tcg",
+                "-m", str(self.memory), "-smp", str(self.cpus), "-cpu", self.cpu or self.board.cpu,
+                *FIRMWARES[self.firmware], "-display", "none", "-no-reboot", "-S",
                 "-chardev", "stdio,id=serial,signal=off", "-serial", "chardev:serial",
                 "-chardev", f"socket,id=monitor,fd={monitor}", "-mon", "chardev=monitor,mode=control",
-                "-device", "isa-debug-exit,iobase=0xf4,iosize=0x04",
                 *self.arguments]
 
     def run(self) -> Result:
-        if not shutil.which(QEMU):
-            raise BootError(f"{QEMU} is not installed")
+        if not shutil.which(self.board.qemu):
+            raise BootError(f"{self.board.qemu} is not installed")
         begin = time.monotonic()
         transcript = Transcript(self.execs)
         with tempfile.TemporaryFile() as errors, self._start(errors) as (process, monitor):

@@ -4,10 +4,11 @@
 # The reference kernel in its modes of paging and lobos-log, built when out of date, with the packages this takes and
 # QEMU.
 #
-#   build.sh [--clang] [MODE...]    MODE is 4m, 4k, pae, 4level or 5level; all of them if none is named
+#   build.sh [--clang] [MODE...]    MODE is 4m, 4k, pae, 4level or 5level; all of them if none is named. Or it is
+#                                   alpha, for that machine, which clang does not know
 #
-# Prints `reference-kernel-MODE=FILE` for each mode and `lobos-log=FILE`; the rest is standard error. To be run, or to be
-# sourced for build_reference_kernels, which does the same.
+# Prints `reference-kernel-MODE=FILE` for each mode and `lobos-log=FILE`, and for alpha `lobos-log-alpha=FILE`; the rest is
+# standard error. To be run, or to be sourced for build_reference_kernels, which does the same.
 
 lobos_root=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/../.." && pwd)
 # shellcheck source=scripts/lib/packages.sh
@@ -16,12 +17,14 @@ lobos_root=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/../.." && pwd)
 # What building and booting takes; also for scripts that want to install everything at the start.
 # shellcheck disable=SC2034
 lobos_boot_packages=(cmake ninja-build g++-12 g++-12-multilib qemu-system-x86 python3)
+lobos_alpha_packages=(g++-12-alpha-linux-gnu qemu-system-misc)
 
 # preset_of MODE: the CMake preset that builds the mode's kernel.
 preset_of() {
     case $1 in
     4m | 4k | pae) printf 'freestanding-i386\n' ;;
     4level | 5level) printf 'freestanding-x86_64\n' ;;
+    alpha) printf 'freestanding-alpha\n' ;;
     *)
         note "no such mode of paging: $1"
         return 1
@@ -61,6 +64,11 @@ build_reference_kernels() {
     done
     need_packages "${lobos_boot_packages[@]}" || return 1
     [[ -z $compiler ]] || need_packages clang-19 || return 1
+    if [[ -n ${targets[freestanding-alpha]-} ]]; then
+        [[ -z $compiler ]] || { note "clang does not know Alpha" && return 1; }
+        need_packages "${lobos_alpha_packages[@]}" || return 1
+        targets[freestanding-alpha]+=" lobos-log"
+    fi
     note "building the reference kernel: $*"
     for preset in "${!targets[@]}"; do
         # The names of targets are words.
@@ -76,6 +84,8 @@ build_reference_kernels() {
             "$lobos_root/build/$preset/examples/reference-kernel/reference-kernel-$mode.elf"
     done
     printf 'lobos-log=%s\n' "$lobos_root/build/freestanding-i386$compiler/tools/lobos-log"
+    [[ -z ${targets[freestanding-alpha]-} ]] ||
+        printf 'lobos-log-alpha=%s\n' "$lobos_root/build/freestanding-alpha/tools/lobos-log"
 }
 
 if [[ ${BASH_SOURCE[0]} == "$0" ]]; then
