@@ -119,7 +119,11 @@ std::optional<fault_code> reading(const window& w, naive_map& known)
     if (w.word(table) != 0 && w.word(table) != w.sum(table + 8, end))
         return fault_code::bad_header;
     for (std::uint64_t c = table + 24; c != end; c += 56) {
-        const auto kind = w.word(c + 48) == 0 ? region_kind::usable : region_kind::reserved;
+        const std::uint64_t usage = w.word(c + 48);
+        const auto kind = usage == 0         ? region_kind::usable
+            : usage == 0x6c6f'6253'0000'0001 ? region_kind::safe
+            : usage == 0x6c6f'6254'0000'0001 ? region_kind::surviving
+                                             : region_kind::reserved;
         const wide pages = w.word(c + 8);
         if (pages * 8192 > ~std::uint64_t{0} || !add(known, wide{w.word(c)} * 8192, pages * 8192, kind))
             return fault_code::bad_range;

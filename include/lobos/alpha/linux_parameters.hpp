@@ -6,14 +6,16 @@
 /// finds them in the page that is its empty_zero_page later, 24 KB below its first instruction, and knows everything
 /// else from the HWRPB. No register is looked at.
 ///
-///     start - 0x10000  swapper_pg_dir, its first table     begins as anything
-///     start - 0x0e000  the stack a boot loader may give it
-///     start - 0x0c000  two pages and two more for bad accesses
-///     start - 0x06000  the page described here             told by the loader
+///     start - 0x10000  swapper_pg_dir, its level-1 table
+///     start - 0x0e000  a stack, for boot loaders
+///     start - 0x0c000  tables and a page for bad accesses
+///     start - 0x06000  the page described here
 ///     start            its text, and its entry point
+///     ...
+///     end of its bss   two pages of tables for its vmalloc area, rounded up to a page
 ///
-/// It writes into all of the 64 KB below its start before it looks at what is reserved: a safe region that lies there,
-/// or tables, do not survive its first moments.
+/// It writes to both of its sides before it has looked at what is reserved: no safe region and no table that it still
+/// runs under can lie there, and no initrd. Afterwards all of it counts as the kernel.
 
 #include <algorithm>
 #include <cstddef>
@@ -41,6 +43,10 @@ inline constexpr std::size_t longest_command_line = command_line_size - 1;
 /// What Linux wants below its start for itself, and where in it the page of parameters lies.
 inline constexpr byte_count linux_below_start = 64_KiB;
 inline constexpr byte_count linux_page_below_start = 24_KiB;
+
+/// What it wants behind its end, rounded up to a page of 8 KB. A console with more than 8 MB to remap costs a page more
+/// for each 8 MB.
+inline constexpr byte_count linux_behind_end = 16_KiB;
 
 /// The page of parameters of a kernel that starts at `start`, and all that it takes for its own below. Faults:
 /// misaligned (at: `start`, when it is no multiple of 64 KiB), bad_range (at: `start`, when it has no room below).

@@ -2,10 +2,11 @@
 #pragma once
 
 /// \file
-/// A HWRPB's clusters as a region map. What belongs to the console and the PALcode is
+/// A HWRPB's clusters as a region map, and the other way round. What belongs to the console and the PALcode is
 /// reserved: they run there for as long as the machine does, before, during and after an exec. So is what no cluster
 /// has a word for, and the PALcode that a processor's slot names, wherever that lies.
 
+#include <algorithm>
 #include <utility>
 
 #include <lobos/alpha/hwrpb.hpp>
@@ -29,10 +30,25 @@ inline result<void> add_told(
 
 } // namespace detail
 
+/// The usage of a cluster. "lobS" and "lobT" in the upper half are lobos's own: another kernel sees in the lower half
+/// that it is to leave such memory alone, and the next lobos kernel knows what it is.
+constexpr std::uint64_t usage_of(region_kind kind)
+{
+    switch (kind) {
+    case region_kind::usable: return 0;
+    case region_kind::safe: return 0x6c6f'6253'0000'0000 | memory_cluster::of_console;
+    case region_kind::surviving: return 0x6c6f'6254'0000'0000 | memory_cluster::of_console;
+    default: return memory_cluster::of_console;
+    }
+}
+
 /// What a cluster of this usage is. Bits without a meaning stand for meanings to come.
 constexpr region_kind kind_of_usage(std::uint64_t usage)
 {
-    return usage == 0 ? region_kind::usable : region_kind::reserved;
+    for (const auto kind : {region_kind::usable, region_kind::safe, region_kind::surviving})
+        if (usage_of(kind) == usage)
+            return kind;
+    return region_kind::reserved;
 }
 
 /// Adds the clusters, and the PALcode's memory of all processors that are there, to `map`. Clusters of no pages are
@@ -68,9 +84,52 @@ template <physical_memory Memory> result<void> add_memory_clusters(region_map& m
     return {};
 }
 
+/// Lays out the descriptors of `map` in `out`, sum included. Returns the bytes used. A cluster is whole pages: one that
+/// is not all usable is not usable, and no page is in two. Memory beyond what the entries of tables can name is left
+/// out. Fault: no_space (at: bytes needed).
+inline result<std::size_t> make_memory_descriptors(const region_map& map, std::span<std::byte> out)
+{
+    constexpr unsigned page_shift = paging_8k::shift<0>;
+    memory_descriptors head{};
+    std::size_t used = sizeof head;
+    std::uint64_t next = 0; // the first page that is in no cluster yet
+    for (const region& r : map.regions()) {
+        const auto within = intersection(r.range, paging_8k::physical_reach);
+        if (!within)
+            continue;
+        const bool usable = r.kind == region_kind::usable;
+        const std::uint64_t page_mask = paging_8k::granule.raw() - 1;
+        const std::uint64_t first = std::max(next, (within->first().raw() + (usable ? page_mask : 0)) >> page_shift);
+        const std::uint64_t end = (within->last().raw() + 1 + (usable ? 0 : page_mask)) >> page_shift;
+        if (first >= end)
+            continue;
+        next = end;
+        memory_cluster c{};
+        c.first_page = first;
+        c.pages = end - first;
+        c.usage = usage_of(r.kind);
+        if (used + sizeof c <= out.size())
+            std::ranges::copy(bytes_of(c), out.subspan(used).begin());
+        used += sizeof c;
+        ++head.clusters;
+    }
+    if (used > out.size())
+        return refuse(fault_code::no_space, stage::staging, used);
+    std::ranges::copy(bytes_of(head), out.begin());
+    for (std::size_t i = sizeof head.checksum; i < used; i += 8) {
+        std::uint64_t word = 0;
+        std::ranges::copy(out.subspan(i, 8), std::as_writable_bytes(std::span{&word, 1}).begin());
+        head.checksum += word;
+    }
+    std::ranges::copy(bytes_of(head), out.begin());
+    return used;
+}
+
 // Sanity checks
 static_assert(kind_of_usage(0) == region_kind::usable);
 static_assert(kind_of_usage(memory_cluster::of_console) == region_kind::reserved);
 static_assert(kind_of_usage(memory_cluster::not_volatile) == region_kind::reserved);
+static_assert(kind_of_usage(usage_of(region_kind::surviving)) == region_kind::surviving);
+static_assert((usage_of(region_kind::safe) & memory_cluster::of_console) != 0);
 
 } // namespace lobos::alpha

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later OR BSD-2-Clause
 #include <lobos/alpha/memory_clusters.hpp>
 
+#include <cstring>
+
 #include <tests/catch.hpp>
 #include <tests/support/hwrpb_builder.hpp>
 
@@ -123,4 +125,80 @@ TEST_CASE("what the reader refuses stays refused, and a full map says so", "[alp
     region one[1];
     region_map full{one};
     CHECK(read(console_block{}, full) == fault{no_space, stage::mapping, 2});
+}
+
+namespace {
+
+/// The clusters of what was laid out.
+std::vector<memory_cluster> clusters_of(const region_map& map)
+{
+    bytes out(4096, std::byte{0xa5});
+    const auto used = make_memory_descriptors(map, out);
+    REQUIRE(used);
+    const std::size_t count = peek(out, 16, 8);
+    CHECK(*used == 24 + 56 * count);
+    CHECK(out[*used] == std::byte{0xa5});
+    std::uint64_t sum = 0;
+    for (std::size_t i = 8; i < *used; i += 8)
+        sum += peek(out, i, 8);
+    CHECK(peek(out, 0, 8) == sum);
+    CHECK(peek(out, 8, 8) == 0);
+    std::vector<memory_cluster> clusters(count);
+    std::memcpy(clusters.data(), out.data() + 24, count * sizeof(memory_cluster));
+    return clusters;
+}
+
+} // namespace
+
+TEST_CASE("what is told as clusters is read again", "[alpha][memory_clusters]")
+{
+    memory_map told{};
+    for (const region& r : {piece(0, 0x1'dfff, region_kind::reserved), piece(0x1'e000, 0xfff'ffff, region_kind::usable),
+             piece(0x400'0000, 0x400'1fff, region_kind::surviving), piece(0x400'2000, 0x401'ffff, region_kind::safe),
+             piece(0x1fff'0000'0000, 0x1fff'ffff'ffff, region_kind::usable)})
+        REQUIRE(told.map.add(r.range, r.kind));
+    bytes table(1024);
+    const auto used = make_memory_descriptors(told.map, table);
+    REQUIRE(used);
+    console_block block;
+    std::copy_n(table.begin(), *used, block.block.begin() + console_block::memory);
+    memory_map read_again{};
+    REQUIRE(read(block, read_again.map) == no_fault);
+    CHECK(std::ranges::equal(read_again.map.regions(), told.map.regions()));
+    for (std::size_t size = 0; size < *used; ++size)
+        CHECK(fault_of(make_memory_descriptors(told.map, std::span{table}.first(size))) ==
+            fault{no_space, stage::staging, *used});
+}
+
+TEST_CASE("a page that is not all usable is not usable, and is told once", "[alpha][memory_clusters]")
+{
+    memory_map odd{};
+    for (const region& r : {piece(0x1001, 0x4000, region_kind::usable), piece(0x4001, 0x4002, region_kind::reserved),
+             piece(0x4003, 0x4fff, region_kind::defective), piece(0x5000, 0x8fff, region_kind::usable),
+             piece(0x9001, 0x9001, region_kind::reserved), piece(0x9fff, 0xa000, region_kind::safe),
+             piece(0xc000, 0xdffe, region_kind::usable)})
+        REQUIRE(odd.map.add(r.range, r.kind));
+    const auto clusters = clusters_of(odd.map);
+    const struct {
+        std::uint64_t first, pages, usage;
+    } wanted[] = {{1, 1, 0}, {2, 1, 1}, {3, 1, 0}, {4, 1, 1}, {5, 1, usage_of(region_kind::safe)}};
+    REQUIRE(clusters.size() == std::size(wanted));
+    for (std::size_t i = 0; i < clusters.size(); ++i) {
+        CAPTURE(i);
+        CHECK(clusters[i].first_page == wanted[i].first);
+        CHECK(clusters[i].pages == wanted[i].pages);
+        CHECK(clusters[i].usage == wanted[i].usage);
+        CHECK(clusters[i].bitmap_physical == 0);
+    }
+}
+
+TEST_CASE("memory that no table can name is not told", "[alpha][memory_clusters]")
+{
+    memory_map far{};
+    REQUIRE(far.map.add(piece(0x1fff'ffff'e000, ~0ull, region_kind::usable).range, region_kind::usable));
+    const auto clusters = clusters_of(far.map);
+    REQUIRE(clusters.size() == 1);
+    CHECK(clusters[0].first_page == 0xffff'ffff);
+    CHECK(clusters[0].pages == 1);
+    CHECK(clusters_of(memory_map{}.map).empty());
 }
