@@ -137,6 +137,15 @@ public:
     /// The numbers as they are. No offset among them has been looked at.
     const hwrpb& fixed() const { return fixed_; }
 
+    /// A part that begins at `offset`, which was read from the field at `field`. Fault: bad_header (at: that field,
+    /// when it does not lie behind the fixed part, aligned and within `reach`).
+    template <class T> result<T> part(std::uint64_t offset, std::uint64_t field) const
+    {
+        if (!is_part(offset, sizeof(T)))
+            return bad(fault_code::bad_header, field);
+        return load<T>(*memory_, at_ + byte_count::of(offset));
+    }
+
     /// Processor `n`'s slot. Faults: bad_header (there are not so many slots, one is shorter than what is read of it,
     /// or they do not lie behind the fixed part, aligned and within `reach`).
     result<hwrpb_slot> slot(std::uint64_t n) const
@@ -145,10 +154,9 @@ public:
             return bad(fault_code::bad_header, offsetof(hwrpb, slot_count));
         if (fixed_.slot_size < sizeof(hwrpb_slot) || fixed_.slot_size % 8 != 0 || fixed_.slot_size > reach.raw())
             return bad(fault_code::bad_header, offsetof(hwrpb, slot_size));
-        if (!is_part(fixed_.slot_offset, sizeof(hwrpb_slot)) || n > reach.raw() / sizeof(hwrpb_slot) ||
-            !is_part(fixed_.slot_offset + n * fixed_.slot_size, sizeof(hwrpb_slot)))
+        if (!is_part(fixed_.slot_offset, sizeof(hwrpb_slot)) || n > reach.raw() / sizeof(hwrpb_slot))
             return bad(fault_code::bad_header, offsetof(hwrpb, slot_offset));
-        return load<hwrpb_slot>(*memory_, slot_address(n));
+        return part<hwrpb_slot>(fixed_.slot_offset + n * fixed_.slot_size, offsetof(hwrpb, slot_offset));
     }
 
     /// Where it lies. Precondition: it is one that `slot` returned.
@@ -163,9 +171,10 @@ public:
     {
         constexpr std::uint64_t longest = reach.raw() / sizeof(memory_cluster);
         const std::uint64_t offset = fixed_.memory_offset;
-        if (!is_part(offset, sizeof(memory_descriptors)))
-            return bad(fault_code::bad_header, offsetof(hwrpb, memory_offset));
-        const auto table = load<memory_descriptors>(*memory_, at_ + byte_count::of(offset));
+        const auto found = part<memory_descriptors>(offset, offsetof(hwrpb, memory_offset));
+        if (!found)
+            return std::unexpected{found.error()};
+        const memory_descriptors& table = *found;
         if (table.clusters > longest)
             return bad(fault_code::bad_header, offset + offsetof(memory_descriptors, clusters));
         const std::uint64_t size = sizeof table + table.clusters * sizeof(memory_cluster);

@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: GPL-2.0-or-later OR BSD-2-Clause
+#pragma once
+
+/// \file
+/// What of the console's memory the console wants to find at which virtual address [alpha/arm III, console callback
+/// routine block]. Systems call it there, Linux before it has tables of its own: tables that a kernel is entered with
+/// have to have all of it, and the HWRPB where every kernel for Alpha looks for it first. What lies in kseg needs no
+/// table. A kernel may have had the console move; the block says where it is now.
+
+#include <lobos/alpha/hwrpb.hpp>
+#include <lobos/alpha/kseg.hpp>
+#include <lobos/paging/clone.hpp>
+
+namespace lobos::alpha {
+
+/// What precedes the mappings. The routines are named by their procedure descriptors.
+struct callback_block {
+    std::uint64_t dispatch, dispatch_physical;
+    std::uint64_t fixup, fixup_physical;
+    std::uint64_t mappings;
+    std::uint64_t pages; ///< of all mappings
+};
+
+/// One of the mappings: whole pages.
+struct console_mapping {
+    std::uint64_t virtual_address, physical_address, pages;
+};
+
+/// Calls `put(const mapping&)`, which returns a `result<void>`, for each piece of the console that needs a place in
+/// tables, and for the HWRPB's `block_size` bytes at its own. Faults: bad_header (the callback block does not lie
+/// behind the HWRPB's fixed part, aligned and within reach, or has more mappings than that; a mapping wraps, is not of
+/// whole pages, or lies in kseg elsewhere than at its physical address; at: the physical address of the field), and
+/// whatever `put` returns. Precondition: `block_size` is not 0.
+template <physical_memory Memory, class Put>
+result<void> map_console(const hwrpb_reader<Memory>& block, byte_count block_size, Put&& put)
+{
+    const auto home = virt_range::of(virt_addr::at(hwrpb::console_address), block_size);
+    if (auto done = put(mapping{widen(home, paging_8k::granule), block.address()}); !done)
+        return done;
+    const std::uint64_t offset = block.fixed().callback_offset;
+    if (offset == 0)
+        return {};
+    const auto found = block.template part<callback_block>(offset, offsetof(hwrpb, callback_offset));
+    if (!found)
+        return std::unexpected{found.error()};
+    for (std::uint64_t n = 0; n < found->mappings; ++n) {
+        // Out of reach long before this wraps.
+        const std::uint64_t at = offset + sizeof(callback_block) + n * sizeof(console_mapping);
+        const auto piece = block.template part<console_mapping>(at, offset + offsetof(callback_block, mappings));
+        if (!piece)
+            return std::unexpected{piece.error()};
+        const auto bad = refuse(fault_code::bad_header, stage::loading, block.address() + byte_count::of(at));
+        const auto from = virt_addr::at(piece->virtual_address);
+        const auto to = phys_addr::at(piece->physical_address);
+        if (piece->pages == 0)
+            continue;
+        if (piece->pages > ~std::uint64_t{0} >> paging_8k::shift<0>)
+            return bad;
+        const auto range = virt_range::checked(from, byte_count::of(piece->pages << paging_8k::shift<0>));
+        if (!range || !is_aligned(from, paging_8k::granule) || !is_aligned(to, paging_8k::granule))
+            return bad;
+        if (range->overlaps(kseg)) {
+            if (!kseg.contains(*range) || from_kseg(from) != to)
+                return bad;
+            continue;
+        }
+        if (auto done = put(mapping{*range, to}); !done)
+            return done;
+    }
+    return {};
+}
+
+// Sanity checks
+static_assert(sizeof(callback_block) == 48 && sizeof(console_mapping) == 24);
+
+} // namespace lobos::alpha
