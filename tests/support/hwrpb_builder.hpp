@@ -12,7 +12,7 @@ namespace lobos::test {
 struct console_block {
     static constexpr std::uint64_t at = 0x1'2000; // where it lies
     static constexpr std::size_t room = 0x10'0000;
-    static constexpr std::size_t slots = 320, slot_size = 640, slot_count = 4;
+    static constexpr std::size_t slots = 320, slot_size = 624, slot_count = 4;
     static constexpr std::size_t memory = slots + slot_count * slot_size;
     static constexpr std::size_t clusters = memory + 24, cluster_size = 56;
 

@@ -13,6 +13,7 @@ namespace {
 
 constexpr std::uint64_t at = console_block::at;
 constexpr std::uint64_t reach = 0x10'0000;
+constexpr std::size_t third_slot = console_block::slots + 2 * console_block::slot_size;
 
 fault loading(fault_code code, std::uint64_t offset)
 {
@@ -47,7 +48,7 @@ result<std::uint64_t> count(const console_block& block)
 TEST_CASE("a console's block is read", "[alpha][hwrpb]")
 {
     console_block block;
-    block.set(32, 3).set(320 + 2 * 640 + 144, 0x55).set(320 + 2 * 640 + 280, 7);
+    block.set(32, 3).set(third_slot + 144, 0x55).set(third_slot + 280, 7);
     auto memory = block.in_memory();
     const auto reader = hwrpb_reader<byte_memory>::open(memory, phys_addr::at(at));
     REQUIRE(reader);
@@ -69,7 +70,7 @@ TEST_CASE("a console's block is read", "[alpha][hwrpb]")
     CHECK(third->scratch_size == 0x55);
     CHECK(third->type == 11);
     CHECK(third->halt_reason == 7);
-    CHECK(reader->slot_address(2) == phys_addr::at(at + 320 + 2 * 640));
+    CHECK(reader->slot_address(2) == phys_addr::at(at + third_slot));
 
     REQUIRE(reader->cluster_count() == 2u);
     CHECK(reader->cluster(0).pages == 15);
@@ -137,12 +138,12 @@ TEST_CASE("slots are believed in nothing", "[alpha][hwrpb]")
         {144, 0, 0, loading(bad_header, 144)},
         {144, ~0ull, ~0ull, loading(bad_header, 144)},
         {144, ~0ull, ~0ull - 1, loading(bad_header, 160)},
-        {144, ~0ull, (reach - 320 - smallest) / 640, no_fault},
-        {144, ~0ull, (reach - 320 - smallest) / 640 + 1, loading(bad_header, 160)},
+        {144, ~0ull, (reach - 320 - smallest) / console_block::slot_size, no_fault},
+        {144, ~0ull, (reach - 320 - smallest) / console_block::slot_size + 1, loading(bad_header, 160)},
         {152, 0, 0, loading(bad_header, 152)},
         {152, smallest, 3, no_fault},
         {152, smallest - 8, 0, loading(bad_header, 152)},
-        {152, 644, 0, loading(bad_header, 152)},
+        {152, 628, 0, loading(bad_header, 152)},
         {152, reach + 8, 0, loading(bad_header, 152)},
         {152, reach, 0, no_fault},
         {152, reach, 1, loading(bad_header, 160)},
