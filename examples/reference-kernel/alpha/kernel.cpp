@@ -67,9 +67,9 @@ void scatter(phys_range file, const scattered_pages& pages)
 
 void say_what_there_is()
 {
-    const alpha::hwrpb& b = this_machine.block;
+    const alpha::hwrpb& b = this_machine.block->fixed();
     out.say(text_line{"console: HWRPB at "}
-            .add(this_machine.block_at)
+            .add(this_machine.block->address())
             .add(", system ")
             .add_decimal(b.system_type)
             .add(" variation ")
@@ -145,7 +145,7 @@ extern "C" [[noreturn]] void kernel_main()
     const scattered_pages pages{*room, count};
     scatter(file, pages);
 
-    const auto running = own_tables::running_root(virt_addr::at(this_machine.block.vptb));
+    const auto running = own_tables::running_root(this_machine.virtual_page_table());
     if (!running)
         stop_for(running.error());
     own_tables tables;
@@ -159,7 +159,7 @@ extern "C" [[noreturn]] void kernel_main()
     const auto old = tables.enter();
     if (!old)
         stop_for(old.error());
-    const auto now = own_tables::running_root(virt_addr::at(this_machine.block.vptb));
+    const auto now = own_tables::running_root(this_machine.virtual_page_table());
     out.say(text_line{"tables: root "}
             .add(*running)
             .add(" left for ")

@@ -35,21 +35,23 @@ public:
     lobos::region_map map{map_storage_};
     std::string_view command_line;
     std::optional<lobos::phys_range> initrd;
-    lobos::phys_addr block_at; ///< the HWRPB
-    lobos::alpha::hwrpb block{};
+    std::optional<lobos::alpha::hwrpb_reader<linear_memory>> block; ///< the HWRPB
+
+    /// Precondition: `start` has read it all.
+    lobos::virt_addr virtual_page_table() const { return lobos::virt_addr::at(block->fixed().vptb); }
 
     /// Reads it all. Faults: those of the readers; bad_range when the HWRPB lies where this kernel does not see it.
     lobos::result<void> start()
     {
         using namespace lobos;
         // The console has mapped it for us, and its first number is where it really lies.
-        block_at = phys_addr::at(*reinterpret_cast<const volatile std::uint64_t*>(alpha::hwrpb::console_address));
-        if (!mapped_memory.contains(block_at))
-            return refuse(fault_code::bad_range, stage::loading, block_at);
-        const auto reader = alpha::hwrpb_reader<linear_memory>::open(memory, block_at);
+        const auto at = phys_addr::at(*reinterpret_cast<const volatile std::uint64_t*>(alpha::hwrpb::console_address));
+        if (!mapped_memory.contains(at))
+            return refuse(fault_code::bad_range, stage::loading, at);
+        const auto reader = alpha::hwrpb_reader<linear_memory>::open(memory, at);
         if (!reader)
             return std::unexpected{reader.error()};
-        block = reader->fixed();
+        block = *reader;
         if (auto told = alpha::add_memory_clusters(map, *reader); !told)
             return told;
 

@@ -2,11 +2,12 @@
 #pragma once
 
 /// \file
-/// This kernel's own tables. kseg needs none, so there is nothing in them but what the console's tables had for the
-/// HWRPB, the virtual page table, and a window in which the pages of a file follow each other.
+/// This kernel's own tables. kseg needs none, so there is nothing in them but the HWRPB and what the console wants, the
+/// virtual page table, and a window in which the pages of a file follow each other.
 
 #include "machine.hpp"
 
+#include <lobos/alpha/console_map.hpp>
 #include <lobos/alpha/virtual_page_table.hpp>
 #include <lobos/machine/palcode.hpp>
 #include <lobos/paging/clone.hpp>
@@ -54,27 +55,26 @@ public:
         return paging::entry<2>{*reinterpret_cast<const volatile std::uint64_t*>(self)}.target();
     }
 
-    /// Builds them in pages from `frames`. Faults: those of clone_page_tables, and mapping_conflict.
+    /// Builds them in pages from `frames`. Faults: those of clone_page_tables and map_console, and mapping_conflict.
     template <class Frames>
     lobos::result<void> build(const machine& m, lobos::phys_addr running, const scattered_pages& pages, Frames&& frames)
     {
         using namespace lobos;
-        const virt_range keep[] = {virt_range::of(virt_addr::at(alpha::hwrpb::console_address), paging::granule)};
         const auto add = [&](auto put) -> result<void> {
             for (std::size_t i = 0; i < pages.count(); ++i) {
                 const auto at = window + byte_count::of(i * paging::granule.raw());
                 if (auto done = put(mapping{virt_range::of(at, paging::granule), pages[i], access::read_only}); !done)
                     return done;
             }
-            return {};
+            return alpha::map_console(*m.block, put);
         };
-        const auto made = clone_page_tables<paging>(memory, running, keep, add, frames);
+        const auto made = clone_page_tables<paging>(memory, running, {}, add, frames);
         if (!made)
             return std::unexpected{made.error()};
         made->flush.done_by_loading_the_root(); // which `enter` does, and forgets the old one's translations
         root = made->root;
         tables = made->tables;
-        const auto table = alpha::virtual_page_table::at(virt_addr::at(m.block.vptb));
+        const auto table = alpha::virtual_page_table::at(m.virtual_page_table());
         return table ? table->add_to(memory, root) : std::unexpected{table.error()};
     }
 

@@ -26,15 +26,17 @@ struct console_mapping {
     std::uint64_t virtual_address, physical_address, pages;
 };
 
-/// Calls `put(const mapping&)`, which returns a `result<void>`, for each piece of the console that needs a place in
-/// tables, and for the HWRPB's `block_size` bytes at its own. Faults: bad_header (the callback block does not lie
-/// behind the HWRPB's fixed part, aligned and within reach, or has more mappings than that; a mapping wraps, is not of
-/// whole pages, or lies in kseg elsewhere than at its physical address; at: the physical address of the field), and
-/// whatever `put` returns. Precondition: `block_size` is not 0.
-template <physical_memory Memory, class Put>
-result<void> map_console(const hwrpb_reader<Memory>& block, byte_count block_size, Put&& put)
+/// Calls `put(const mapping&)`, which returns a `result<void>`, for the HWRPB at its place, as much as it says it is,
+/// and for each piece of the console that needs a place in tables. Faults: bad_header (the block says that it is
+/// nothing, or more than the reader's reach; the callback block does not lie behind its fixed part, aligned and within
+/// reach, or has more mappings than that; a mapping wraps, is not of whole pages, or lies in kseg elsewhere than at its
+/// physical address; at: the physical address of the field), and whatever `put` returns.
+template <physical_memory Memory, class Put> result<void> map_console(const hwrpb_reader<Memory>& block, Put&& put)
 {
-    const auto home = virt_range::of(virt_addr::at(hwrpb::console_address), block_size);
+    const auto size = byte_count::of(block.fixed().size);
+    if (size == byte_count{} || size > hwrpb_reader<Memory>::reach)
+        return refuse(fault_code::bad_header, stage::loading, block.address() + byte_count::of(offsetof(hwrpb, size)));
+    const auto home = virt_range::of(virt_addr::at(hwrpb::console_address), size);
     if (auto done = put(mapping{widen(home, paging_8k::granule), block.address()}); !done)
         return done;
     const std::uint64_t offset = block.fixed().callback_offset;

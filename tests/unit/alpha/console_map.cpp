@@ -27,13 +27,13 @@ struct console : console_block {
     }
 };
 
-std::vector<mapping> wanted(console_block block, fault expected = no_fault, std::uint64_t size = 8192)
+std::vector<mapping> wanted(console_block block, fault expected = no_fault)
 {
     auto memory = block.in_memory();
     const auto reader = hwrpb_reader<byte_memory>::open(memory, phys_addr::at(at));
     REQUIRE(reader);
     std::vector<mapping> put;
-    const auto done = map_console(*reader, byte_count::of(size), [&put](const mapping& m) -> result<void> {
+    const auto done = map_console(*reader, [&put](const mapping& m) -> result<void> {
         put.push_back(m);
         return {};
     });
@@ -58,11 +58,16 @@ TEST_CASE("the HWRPB has its place, whatever else there is", "[alpha][console_ma
 {
     for (const std::uint64_t size : {1u, 320u, 8192u}) {
         CAPTURE(size);
-        const auto put = wanted(console_block{}, no_fault, size);
+        const auto put = wanted(console_block{}.set(24, size));
         REQUIRE(put.size() == 1);
         CHECK(same(put[0], 0x1000'0000, 0x1000'1fff, at));
     }
-    CHECK(same(wanted(console_block{}, no_fault, 8193)[0], 0x1000'0000, 0x1000'3fff, at));
+    CHECK(same(wanted(console_block{}.set(24, 8193))[0], 0x1000'0000, 0x1000'3fff, at));
+    CHECK(same(wanted(console_block{}.set(24, reach))[0], 0x1000'0000, 0x100f'ffff, at));
+    for (const std::uint64_t size : {std::uint64_t{0}, reach + 1, ~std::uint64_t{0}}) {
+        CAPTURE(size);
+        CHECK(wanted(console_block{}.set(24, size), bad(24)).empty());
+    }
 }
 
 TEST_CASE("the console is found where it wants to be", "[alpha][console_map]")
@@ -114,7 +119,7 @@ TEST_CASE("what has no place ends it", "[alpha][console_map]")
     REQUIRE(reader);
     for (const std::size_t taken : {0u, 1u}) {
         std::size_t calls = 0;
-        const auto done = map_console(*reader, 1_bytes, [&](const mapping& m) -> result<void> {
+        const auto done = map_console(*reader, [&](const mapping& m) -> result<void> {
             if (calls++ == taken)
                 return refuse(mapping_conflict, stage::mapping, m.virtual_range.first());
             return {};

@@ -135,7 +135,7 @@ std::vector<memory_cluster> clusters_of(const region_map& map)
     bytes out(4096, std::byte{0xa5});
     const auto used = make_memory_descriptors(map, out);
     REQUIRE(used);
-    const std::size_t count = peek(out, 16, 8);
+    const auto count = static_cast<std::size_t>(peek(out, 16, 8));
     CHECK(*used == 24 + 56 * count);
     CHECK(out[*used] == std::byte{0xa5});
     std::uint64_t sum = 0;
