@@ -7,10 +7,7 @@ how much will be copied, where purgatory begins and where the new kernel will li
 """
 
 import gzip
-import importlib.machinery
-import importlib.util
 import struct
-import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -69,18 +66,9 @@ def libraries_for(program: Path, folder: Path) -> dict[str, Path]:
     return found
 
 
-def cpio():
-    """tools/make-initramfs as a module: its name has no .py."""
-    loader = importlib.machinery.SourceFileLoader("make_initramfs", str(boot.ROOT / "tools/make-initramfs"))
-    module = importlib.util.module_from_spec(importlib.util.spec_from_loader(loader.name, loader))
-    sys.modules[loader.name] = module
-    loader.exec_module(module)
-    return module
-
-
 def kexec_initramfs(things: kit.Kit, tools: dict[str, Path], image: Path, initrd: Path, system_call: str) -> bytes:
     """One whose /init execs `image` with `initrd`. `system_call` is -c, kexec_load, or -s, kexec_file_load."""
-    make = cpio()
+    make = kit.cpio()
     entries = [make.directory(name) for name in ("bin", "boot", "dev", "lib64", "proc", "sys")]
     init = INIT.format(system_call=system_call, command_line=COMMAND_LINE)
     entries += [make.program("init", init.encode()), make.program("bin/busybox", things.busybox.read_bytes()),

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later OR BSD-2-Clause
 
 /// \file
-/// The reference kernel on an Alpha, as far as it goes: it finds out what machine it is on, reads a file into scattered
-/// pages, goes on under tables of its own, and looks at the file through them. It cannot be replaced yet.
+/// The reference kernel on an Alpha, as far as it goes: it finds out what machine it is on, reads the file that `exec=`
+/// names into scattered pages, goes on under tables of its own, and looks at the file through them. It cannot be
+/// replaced yet.
 ///
 /// `fault=` on its command line ends it by an exception: `read` of what is not mapped, `write` of what is not to be
 /// written, `unaligned`, `instruction`.
@@ -56,12 +57,12 @@ private:
 };
 
 /// Copies the file, page by page.
-void scatter(phys_range file, const scattered_pages& pages)
+void scatter(phys_range whole, const scattered_pages& pages)
 {
     for (std::size_t i = 0; i < pages.count(); ++i) {
         const byte_count done = byte_count::of(i * paging::granule.raw());
-        const byte_count here = std::min(paging::granule, file.size() - done);
-        memory.write(pages[i], {pointer_to(file.first() + done), static_cast<std::size_t>(here.raw())});
+        const byte_count here = std::min(paging::granule, whole.size() - done);
+        memory.write(pages[i], {pointer_to(whole.first() + done), static_cast<std::size_t>(here.raw())});
     }
 }
 
@@ -82,17 +83,19 @@ void say_what_there_is()
         out.say(
             text_line{"memory: "}.add(r.range.first()).add(" ").add(r.range.last()).add(" ").add(to_string(r.kind)));
     out.say(text_line{"command line: "}.add(this_machine.command_line));
+    for (const file& f : this_machine.files)
+        out.show(text_line{"file "}.add(f.path).add(" ").add(f.size).add(" bytes"));
 }
 
 /// Looks at the file twice, through kseg and through the tables. True when it is the same.
-bool look_at_file(phys_range file, const own_tables& tables)
+bool look_at_file(phys_range whole, const own_tables& tables)
 {
     const auto* seen = reinterpret_cast<const std::byte*>(static_cast<std::uintptr_t>(window.raw()));
-    const std::uint32_t through_kseg = sum_of(pointer_to(file.first()), file.size());
-    const std::uint32_t through_tables = sum_of(seen, file.size());
+    const std::uint32_t through_kseg = sum_of(pointer_to(whole.first()), whole.size());
+    const std::uint32_t through_tables = sum_of(seen, whole.size());
     const auto found = walk<paging>(memory, tables.root, window);
-    out.say(text_line{"file: "}
-            .add(file.size())
+    out.say(text_line{"read: "}
+            .add(whole.size())
             .add(" bytes, first page at ")
             .add(found ? found->physical : phys_addr{})
             .add(", checksum ")
@@ -137,13 +140,18 @@ extern "C" [[noreturn]] void kernel_main()
     say_what_there_is();
 
     page_source frames;
-    const phys_range file = this_machine.initrd.value_or(phys_range::of(own_image().first(), paging::granule));
-    const auto count = static_cast<std::size_t>((file.size().raw() + paging::granule.raw() - 1) >> paging::shift<0>);
+    const auto named = find_file(this_machine.files, parse(this_machine.command_line).exec);
+    if (!named) {
+        out.say(text_line{"fault: "}.add(named.error()));
+        stop();
+    }
+    const phys_range whole = phys_range::of(named->at, named->size);
+    const auto count = static_cast<std::size_t>((whole.size().raw() + paging::granule.raw() - 1) >> paging::shift<0>);
     const auto room = frames.take(scattered_pages::room_for(count));
     if (!room)
-        stop_for({fault_code::no_memory, stage::loading, file.size().raw()});
+        stop_for({fault_code::no_memory, stage::loading, whole.size().raw()});
     const scattered_pages pages{*room, count};
-    scatter(file, pages);
+    scatter(whole, pages);
 
     const auto running = own_tables::running_root(this_machine.virtual_page_table());
     if (!running)
@@ -168,7 +176,7 @@ extern "C" [[noreturn]] void kernel_main()
             .add_decimal(tables.tables)
             .add(" pages, old context at ")
             .add_hex(*old, 8));
-    if (!look_at_file(file, tables))
+    if (!look_at_file(whole, tables))
         stop();
     fault_on_purpose(wanted_fault());
     out.say("nothing left to exec");

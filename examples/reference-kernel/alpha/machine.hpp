@@ -3,9 +3,10 @@
 
 /// \file
 /// What the console and the loader told this kernel: the HWRPB, memory, and a page of parameters as Linux gets it. The
-/// loader's file for an initrd is the only one there is.
+/// loader's file for an initrd is the only one there is; if it is an archive, the files are those in it.
 
 #include "../linear_memory.hpp"
+#include "archive.hpp"
 
 #include <lobos/alpha/linux_parameters.hpp>
 #include <lobos/alpha/memory_clusters.hpp>
@@ -34,13 +35,15 @@ class machine {
 public:
     lobos::region_map map{map_storage_};
     std::string_view command_line;
-    std::optional<lobos::phys_range> initrd;
+    std::optional<lobos::phys_range> initrd; ///< all of it
+    file_table files;
     std::optional<lobos::alpha::hwrpb_reader<linear_memory>> block; ///< the HWRPB
 
     /// Precondition: `start` has read it all.
     lobos::virt_addr virtual_page_table() const { return lobos::virt_addr::at(block->fixed().vptb); }
 
-    /// Reads it all. Faults: those of the readers; bad_range when the HWRPB lies where this kernel does not see it.
+    /// Reads it all. Faults: those of the readers; bad_range when the HWRPB or the initrd lies where this kernel does
+    /// not see it.
     lobos::result<void> start()
     {
         using namespace lobos;
@@ -66,6 +69,16 @@ public:
         initrd = parameters->initrd;
         if (initrd && (!mapped_memory.contains(*initrd) || map.first_not(region_kind::usable, *initrd)))
             return refuse(fault_code::bad_range, stage::loading, initrd->first());
+        return initrd ? list_files(*initrd) : result<void>{};
+    }
+
+private:
+    lobos::result<void> list_files(lobos::phys_range where)
+    {
+        const archive all{pointer_to(where.first()), where.size()};
+        if (all.has_magic())
+            return all.list(where.first(), files);
+        (void)files.push_back({"initrd", where.first(), where.size()});
         return {};
     }
 };
