@@ -86,13 +86,13 @@ class Alpha:
     """The same for Alphas."""
 
     kernel: Path  # the reference kernel
-    linux: Path  # a vmlinux
-    init: Path
     log_tool: Path
+    linux: Path | None  # a vmlinux
+    init: Path | None
 
     @property
     def version(self) -> str:
-        return self.linux.name.removeprefix("vmlinux-")
+        return self.linux.name.removeprefix("vmlinux-") if self.linux else ""
 
     def initramfs(self) -> Initramfs:
         return make_initramfs(boot.ROOT / "build/initramfs-alpha.gz", "--init", self.init, "--log-tool", self.log_tool)
@@ -126,17 +126,18 @@ class Kit:
 def prepare(reference_kernel: Path | None = None, log_tool: Path | None = None,
             modes: Iterable[str] = ("4m",)) -> Kit:
     """With the reference kernel in these modes of paging. One that is given is all of them, and nothing is built. The mode
-    "alpha" stands for that machine, and all that it takes."""
+    "alpha" stands for that machine, and "alpha-linux" for a Linux for it, which takes minutes to build."""
     modes = tuple(modes)
-    built = boot.things_from("build.sh", *modes) if reference_kernel is None else {}
+    kernels = [mode for mode in modes if mode != "alpha-linux"]
+    built = boot.things_from("build.sh", *kernels) if reference_kernel is None else {}
     fetched = boot.things_from("kernels.sh")
     alpha = None
     if "alpha" in modes:
-        made = boot.things_from("alpha_linux.sh")
-        alpha = Alpha(built["reference-kernel-alpha"], made["linux-alpha"], made["alpha-init"],
-                      built["lobos-log-alpha"])
+        made = boot.things_from("alpha_linux.sh") if "alpha-linux" in modes else {}
+        alpha = Alpha(built["reference-kernel-alpha"], built["lobos-log-alpha"], made.get("linux-alpha"),
+                      made.get("alpha-init"))
     return Kit(
-        kernels={mode: reference_kernel or built[f"reference-kernel-{mode}"] for mode in modes if mode != "alpha"},
+        kernels={mode: reference_kernel or built[f"reference-kernel-{mode}"] for mode in kernels if mode != "alpha"},
         linux_686=Linux("linux-686", fetched["linux-686"]),
         linux_amd64=Linux("linux-amd64", fetched["linux-amd64"]),
         busybox=fetched["busybox"],
