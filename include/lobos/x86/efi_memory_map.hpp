@@ -70,16 +70,17 @@ constexpr std::optional<phys_range> range_of(const descriptor& d)
 
 /// Shows `visit` each descriptor with its memory, in their order; those of no pages are skipped. Ends with the first
 /// fault of `visit`. Faults: unsupported (descriptors of another version; at: the map), bad_header (descriptors shorter
-/// than their fields, or a map that is no whole number of them; at: the map), bad_range (one wraps; at: where it lies),
-/// those of `visit`.
+/// than their fields, or a map that is no whole number of them or has more than 4 GiB; at: the map), bad_range (one
+/// wraps; at: where it lies), those of `visit`.
 template <physical_memory M, class Visit>
 result<void> for_each_descriptor(M& memory, const efi_firmware& firmware, stage in, const Visit& visit)
 {
     const phys_addr at = firmware.memory_map.first();
-    const std::uint64_t size = firmware.descriptor_size, last = (firmware.memory_map.last() - at).raw();
+    const std::uint32_t size = firmware.descriptor_size;
+    const std::uint64_t last = (firmware.memory_map.last() - at).raw();
     if (firmware.descriptor_version != descriptor::version)
         return refuse(fault_code::unsupported, in, at);
-    if (size < sizeof(descriptor) || last % size != size - 1)
+    if (size < sizeof(descriptor) || last >> 32 != 0 || static_cast<std::uint32_t>(last) % size != size - 1)
         return refuse(fault_code::bad_header, in, at);
     for (std::uint64_t offset = 0; offset < last; offset += size) {
         const phys_addr here = at + byte_count::of(offset);

@@ -32,7 +32,7 @@ public:
     /// The map of `size` bytes at `at`, whose descriptors are `one` byte long, when `known` is what was asked for.
     /// Precondition: these bytes are parameters. Faults: entry_contract_broken (at: the descriptor that is wrong; the
     /// map, if its sizes are, or if it lacks one).
-    result<void> hold(const efi_firmware& known, std::uint64_t at, std::uint64_t size, std::uint64_t one) const
+    result<void> hold(const efi_firmware& known, std::uint64_t at, std::uint32_t size, std::uint32_t one) const
     {
         if (one < 40 || one != known.descriptor_size || size == 0 || size % one != 0)
             return broken(at);

@@ -132,7 +132,7 @@ static_assert([] {
     const auto row = longest_row(pages);
     return row.data() == pages + 1 && row.size() == 3 && longest_row(std::span{pages}.last(2)).data() == pages + 5;
 }());
-static_assert(pages_for_told({true, {}, phys_range::of({}, byte_count::of(48u * 64)), 48, 1}, 10) == 1);
-static_assert(pages_for_told({true, {}, phys_range::of({}, byte_count::of(48u * 118)), 48, 1}, 128) == 5);
+static_assert(pages_for_told({true, {}, phys_range::of({}, byte_count::of(3072)), 48, 1}, 10) == 1);
+static_assert(pages_for_told({true, {}, phys_range::of({}, byte_count::of(5664)), 48, 1}, 128) == 5);
 
 } // namespace lobos::efi

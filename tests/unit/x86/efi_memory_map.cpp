@@ -85,7 +85,7 @@ TEST_CASE("an EFI memory map is believed in nothing", "[x86][efi]")
         CHECK(map.read() == staging(bad_header, at));
     }
     map.firmware.descriptor_size = 48;
-    for (const std::uint64_t size : {1ull, 47ull, 143ull, 145ull}) {
+    for (const std::uint64_t size : {1ull, 47ull, 143ull, 145ull, 48ull << 32}) {
         map.firmware.memory_map = phys_range::of(at, byte_count::of(size));
         CHECK(map.read() == staging(bad_header, at));
     }
