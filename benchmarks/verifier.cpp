@@ -67,8 +67,9 @@ struct staged {
 
     bool rules_hold()
     {
-        verifier_context<x86::paging_4level, safe_memory> c{plan, map, memory, writes.all(), chain};
-        return rules::collect_writes(c) && rules::steps_write_the_image(c) && rules::sources_are_intact(c);
+        verifier_context<safe_memory> c{plan, map, memory, writes.all(), chain};
+        return rules::collect_writes(c, x86::paging_4level::physical_reach) && rules::steps_write_the_image(c) &&
+            rules::sources_are_intact(c);
     }
 
     workload work;
