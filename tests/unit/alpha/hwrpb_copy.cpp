@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: GPL-2.0-or-later OR BSD-2-Clause
+#include <lobos/alpha/hwrpb_copy.hpp>
+
+#include <tests/catch.hpp>
+#include <tests/support/hwrpb_builder.hpp>
+
+using namespace lobos;
+using namespace lobos::alpha;
+using namespace lobos::test;
+using enum fault_code;
+
+namespace {
+
+constexpr std::uint64_t from = console_block::at, to = 0x40'0000;
+constexpr std::size_t callback = console_block::clusters + 2 * 56;
+constexpr std::size_t end = callback + 48 + 24; // of the block below
+constexpr std::uint64_t reach = 0x10'0000;
+
+/// A block with a callback block behind its descriptors, and a mapping in that.
+console_block whole()
+{
+    console_block b;
+    return b.set(192, callback).set(callback + 32, 1).set(callback + 48, 0x2000'0000).set(callback + 64, 1);
+}
+
+struct copied {
+    result<std::size_t> done = 0;
+    bytes block = bytes(8192, std::byte{0xa5});
+};
+
+copied copy(console_block block, const region_map& map, std::size_t room = 8192, std::uint64_t at = to)
+{
+    auto memory = block.in_memory();
+    const auto reader = hwrpb_reader<byte_memory>::open(memory, phys_addr::at(from));
+    REQUIRE(reader);
+    copied c;
+    c.done = copy_hwrpb(memory, *reader, map, phys_addr::at(at), std::span{c.block}.first(room));
+    return c;
+}
+
+fault bad(std::uint64_t field)
+{
+    return {bad_header, stage::staging, from + field};
+}
+
+} // namespace
+
+TEST_CASE("the next kernel reads what this one has, and another map", "[alpha][hwrpb_copy]")
+{
+    const memory_map told{{phys_range::of(0_pa, 128_KiB), region_kind::reserved},
+        {phys_range::of(0x2'0000_pa, 1_MiB), region_kind::usable},
+        {phys_range::of(0x80'0000_pa, 8_KiB), region_kind::surviving}};
+    console_block original = whole();
+    original.in_memory(); // which sums
+    const copied c = copy(original, told.map);
+    REQUIRE(c.done == end + 24 + 3 * 56);
+    CHECK(c.block[*c.done] == std::byte{0xa5});
+    const std::size_t changed[] = {0, 24, 200, 288}; // address, size, descriptors, sum
+    for (std::size_t offset = 0; offset < end; offset += 8) {
+        CAPTURE(offset);
+        const bool same = peek(c.block, offset, 8) == peek(original.block, offset, 8);
+        CHECK(same == (std::ranges::find(changed, offset) == std::end(changed)));
+    }
+
+    byte_memory memory{reach, phys_addr::at(to)};
+    memory.write(phys_addr::at(to), c.block);
+    const auto reader = hwrpb_reader<byte_memory>::open(memory, phys_addr::at(to));
+    REQUIRE(reader);
+    CHECK(reader->fixed().size == *c.done);
+    CHECK(reader->slot(3)->type == 11);
+    memory_map read{};
+    REQUIRE(add_memory_clusters(read.map, *reader));
+    CHECK(std::ranges::equal(read.map.regions(), told.map.regions()));
+    std::size_t mappings = 0;
+    REQUIRE(map_console(*reader, [&mappings](const mapping&) -> result<void> {
+        ++mappings;
+        return {};
+    }));
+    CHECK(mappings == 2);
+}
+
+TEST_CASE("it has all its room or none", "[alpha][hwrpb_copy]")
+{
+    const memory_map told{{phys_range::of(0_pa, 128_KiB), region_kind::reserved}};
+    const std::size_t needed = end + 24 + 56;
+    CHECK(copy(whole(), told.map, needed).done == needed);
+    for (const std::size_t room : {std::size_t{0}, std::size_t{320}, end - 1, end, needed - 1}) {
+        CAPTURE(room);
+        CHECK(fault_of(copy(whole(), told.map, room).done) == fault{no_space, stage::staging, needed});
+    }
+    CHECK(fault_of(copy(whole(), told.map, 8192, to + 8).done) == fault{misaligned, stage::staging, to + 8});
+    // What a block says of itself counts where there is more than is known.
+    CHECK(copy(whole().set(24, 5000), told.map).done == 5000u + 24 + 56);
+    CHECK(copy(whole().set(24, 4999), told.map).done == 5000u + 24 + 56);
+    CHECK(
+        copy(whole().set(184, 5000).set(176, 8), told.map).done == 5008u + 24 + 56); // one terminal that nobody counts
+}
+
+TEST_CASE("parts out of reach are not followed", "[alpha][hwrpb_copy]")
+{
+    const memory_map none{};
+    const struct {
+        std::size_t field;
+        std::uint64_t value;
+        fault wanted;
+    } cases[] = {
+        {24, reach + 1, bad(24)},
+        {24, ~0ull, bad(24)},
+        {144, ~0ull, bad(160)},
+        {152, reach, bad(160)},
+        {160, ~7ull, bad(160)},
+        {168, ~0ull, no_fault}, // terminals of no size
+        {184, ~7ull, bad(184)},
+        {192, ~7ull, {bad_header, stage::loading, from + 192}},
+        {callback + 32, ~0ull, bad(192)},
+        {callback + 32, reach, bad(192)},
+    };
+    for (const auto& c : cases) {
+        CAPTURE(c.field, c.value);
+        CHECK(fault_of(copy(whole().set(c.field, c.value), none.map).done) == c.wanted);
+    }
+}
