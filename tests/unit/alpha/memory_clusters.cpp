@@ -54,6 +54,18 @@ TEST_CASE("every use but the system's own is reserved", "[alpha][memory_clusters
     CHECK(kind_of_usage(3) == region_kind::reserved);
 }
 
+TEST_CASE("who does not know our kinds leaves them alone", "[alpha][memory_clusters]")
+{
+    for (const auto kind : {region_kind::usable, region_kind::acpi_reclaimable, region_kind::acpi_nvs,
+             region_kind::reserved, region_kind::defective, region_kind::safe, region_kind::surviving}) {
+        CAPTURE(to_string(kind));
+        const bool taken = (usage_of(kind) & 3) != 0; // all that others look at
+        CHECK(taken == (kind != region_kind::usable));
+        const bool kept = kind == region_kind::usable || kind >= region_kind::safe;
+        CHECK(kind_of_usage(usage_of(kind)) == (kept ? kind : region_kind::reserved));
+    }
+}
+
 TEST_CASE("clusters in any number and order, some of them empty", "[alpha][memory_clusters]")
 {
     console_block block;
