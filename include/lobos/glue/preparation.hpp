@@ -21,7 +21,8 @@ struct exec_options {
     copy_regime copy = copy_regime::paged;
     /// Where in a surviving region the overlay leaves its breadcrumb; nothing for none.
     std::optional<phys_addr> trail = {};
-    /// Called after each stage, for a kernel that wants to show or time them.
+    /// Called after each stage, for a kernel that wants to show or time them; when more room turns out to be needed the
+    /// stages begin again.
     void (*after)(stage, void*) = nullptr;
     void* context = nullptr;
 };
@@ -141,11 +142,16 @@ private:
     result<phys_addr> take(safe_role role)
     {
         const phys_range reach = port::machinery_reach(way_);
-        const auto page = out_.pages_.take(
-            role, terms_.segments, role == safe_role::parameters ? terms_.parameters_in(reach) : reach);
-        if (!page && page.error().code == fault_code::no_space)
+        return in_list(out_.pages_.take(
+            role, terms_.segments, role == safe_role::parameters ? terms_.parameters_in(reach) : reach));
+    }
+
+    /// `done`; if it is refused because the list of safe pages is full, a longer one is wanted.
+    template <class Result> Result in_list(Result done)
+    {
+        if (!done && done.error().code == fault_code::no_space)
             wanted_ = {room_.runs, 4 * room_.safe_pages};
-        return page;
+        return done;
     }
 
     /// `done`; if it is refused for want of room, that is what is wanted. Its `at` is a number of runs then.
@@ -357,7 +363,7 @@ private:
     /// The proof, of what lies in memory now; and the checksums that commit() will compare.
     template <paging_traits Entry, class Contract> result<void> prove(const Contract& contract)
     {
-        if (const auto added = out_.pages_.add_surviving(glue_.memory_map()); !added)
+        if (const auto added = in_list(out_.pages_.add_surviving(glue_.memory_map())); !added)
             return added;
         plan_.safe = out_.pages_.regions();
         // The planner is through with its runs; the verifier takes their storage.

@@ -127,6 +127,30 @@ TEST_CASE("a file of pages far from each other takes more tables than were recko
     CHECK(machine.memory().holds(0x100'0000_pa, file));
 }
 
+TEST_CASE("regions that survive are listed with the tables, and find room there, too")
+{
+    // Around the number at which the tables alone just fill the list.
+    for (std::size_t count = 96; count <= 176; count += 8) {
+        CAPTURE(count);
+        sim::basic_x86_kernel<x86::paging_4level> machine{1_GiB, 7};
+        std::vector<extent> extents;
+        for (std::size_t i = 0; i < count; ++i) {
+            extents.push_back({0x1fe'0000_pa + byte_count::of(i * 0x20'0000), page_size});
+            REQUIRE(machine.allocate_page_at(extents.back().at));
+            machine.memory().write(extents.back().at, bytes(0x1000, std::byte{0x5a}));
+        }
+        for (std::size_t i = 0; i < 40; ++i)
+            REQUIRE(machine.map().add(
+                phys_range::of(0x40'0000_pa + byte_count::of(i * 0x4000), page_size), region_kind::surviving));
+        const raw_contract contract{
+            {{.destination = phys_range::of(0x100'0000_pa, byte_count::of(count * 0x1000)), .file = extents}}};
+        machine.injected.fail_every(sim::glue_call::allocate_page_at);
+        const auto staged = prepare(machine, contract);
+        REQUIRE(fault_of(staged) == no_fault);
+        CHECK(std::ranges::count(staged->plan().safe, safe_role::log, &safe_region::role) == 40);
+    }
+}
+
 TEST_CASE("steps for three pages are chained, and all of them are run")
 {
     // A file in its own destination, each half page where another one is wanted: nothing can be put into place.
