@@ -314,7 +314,7 @@ TEST_CASE("large layouts whose pieces meet at the edges of words and pages", "[p
 {
     workshop shop;
     tally all;
-    for (const std::uint64_t seed : seeds_to_try(dense_layout_seeds, effort<std::uint32_t>(300, 1000, 8000)))
+    for (const std::uint64_t seed : seeds_to_try(dense_layout_seeds, effort<std::uint32_t>(100, 1000, 8000)))
         try {
             shop.try_one(seed, all);
         } catch (const std::exception& e) { // a contract of the library's, or an access outside

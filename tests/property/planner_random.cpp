@@ -214,7 +214,7 @@ constexpr int damages = 3;
 
 TEST_CASE("random layouts are planned, proved and run, and damaged plans are refused", "[property][plan]")
 {
-    const auto layouts = effort<std::uint32_t>(30'000, 100'000, 1'500'000);
+    const auto layouts = effort<std::uint32_t>(10'000, 100'000, 1'500'000);
     workshop shop;
     layout l;
     std::vector<planner_run> runs(2000);
