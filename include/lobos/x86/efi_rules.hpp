@@ -26,8 +26,16 @@ public:
         return r && std::ranges::none_of(context_.plan.image, written) && !is_safe(*r);
     }
 
-    /// The system table of either kind; the smaller one has 72 bytes [uefi/2.9 §4.3].
-    bool has_system_table(std::uint64_t at) const { return survives(at, 72); }
+    /// The system table, with wide pointers or with narrow ones [uefi/2.9 §4.3].
+    bool has_system_table(std::uint64_t at, bool is_64_bit) const { return survives(at, is_64_bit ? 120 : 72); }
+
+    /// ACPI's root pointer: from revision 2 on it has a second part [acpi/6.5 §5.2.5.3].
+    bool has_root_pointer(std::uint64_t at) const
+    {
+        constexpr std::uint64_t revision = 15, first_part = 20, both = 36;
+        return survives(at, first_part) &&
+            (load<std::uint8_t>(context_.memory, phys_addr::at(at + revision)) < 2 || survives(at, both));
+    }
 
     /// The map of `size` bytes at `at`, whose descriptors are `one` byte long, when `known` is what was asked for.
     /// Precondition: these bytes are parameters. Faults: entry_contract_broken (at: the descriptor that is wrong; the

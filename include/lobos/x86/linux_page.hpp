@@ -17,12 +17,13 @@ namespace lobos::x86 {
 struct linux_page_layout {
     static constexpr std::size_t page_bytes = 4096, entry_bytes = 20, most_entries = 128, node_bytes = 16;
     static constexpr unsigned acpi_rsdp_addr = 0x070, ext_ramdisk_image = 0x0c0, ext_ramdisk_size = 0x0c4,
-                              ext_cmd_line_ptr = 0x0c8, efi_info = 0x1c0, e820_entries = 0x1e8, header_begins = 0x1f1,
-                              header = 0x202, version = 0x206, type_of_loader = 0x210, code32_start = 0x214,
-                              ramdisk_image = 0x218, ramdisk_size = 0x21c, cmd_line_ptr = 0x228,
-                              initrd_addr_max = 0x22c, kernel_alignment = 0x230, relocatable_kernel = 0x234,
-                              xloadflags = 0x236, cmdline_size = 0x238, setup_data = 0x250, pref_address = 0x258,
-                              init_size = 0x260, e820_table = 0x2d0;
+                              ext_cmd_line_ptr = 0x0c8, efi_info = 0x1c0, efi_memmap = 0x1d0, efi_memmap_size = 0x1d4,
+                              efi_memmap_hi = 0x1dc, e820_entries = 0x1e8, header_begins = 0x1f1, header = 0x202,
+                              version = 0x206, type_of_loader = 0x210, code32_start = 0x214, ramdisk_image = 0x218,
+                              ramdisk_size = 0x21c, cmd_line_ptr = 0x228, initrd_addr_max = 0x22c,
+                              kernel_alignment = 0x230, relocatable_kernel = 0x234, xloadflags = 0x236,
+                              cmdline_size = 0x238, setup_data = 0x250, pref_address = 0x258, init_size = 0x260,
+                              e820_table = 0x2d0;
 };
 
 /// `C` is a verifier_context. A kernel that is entered paged is entered in 64-bit mode.
@@ -73,8 +74,15 @@ public:
         return *r;
     }
 
-    /// Faults: entry_contract_broken (at: the byte that is wrong), outside_safe_region, bad_range, misaligned (at: the
-    /// page).
+    /// The EFI memory map that is told, if one is.
+    std::optional<phys_range> efi_map() const
+    {
+        return phys_range::checked(
+            phys_addr::at(get(efi_memmap, efi_memmap_hi)), byte_count::of(get<std::uint32_t>(efi_memmap_size)));
+    }
+
+    /// Faults: entry_contract_broken (at: the byte that is wrong, the EFI memory map, or its descriptor that is),
+    /// outside_safe_region, bad_range (at: the page, or the EFI memory map), misaligned (at: the page).
     result<void> hold() const
     {
         if (const auto well = lies_well(); !well)
@@ -140,13 +148,11 @@ private:
     result<void> firmware() const
     {
         const efi_rules efi{context_};
-        constexpr std::uint64_t root_pointer_size = 20;
         const auto rsdp = get<std::uint64_t>(acpi_rsdp_addr);
-        if (rsdp != 0 && !efi.survives(rsdp, root_pointer_size))
+        if (rsdp != 0 && !efi.has_root_pointer(rsdp))
             return broken(acpi_rsdp_addr);
         constexpr unsigned systab = efi_info + 4, descriptor_size = efi_info + 8, map_version = efi_info + 12,
-                           memory_map = efi_info + 16, map_size = efi_info + 20, systab_hi = efi_info + 24,
-                           memory_map_hi = efi_info + 28;
+                           systab_hi = efi_info + 24;
         if (!firmware_) {
             for (unsigned offset = efi_info; offset < efi_info + 32; ++offset)
                 if (get<std::byte>(offset) != std::byte{0})
@@ -155,19 +161,19 @@ private:
         }
         if (get<std::uint32_t>(efi_info) != (firmware_->is_64_bit ? 0x3436'4c45 : 0x3233'4c45)) // "EL64", "EL32"
             return broken(efi_info);
-        const std::uint64_t table = get(systab, systab_hi), at = get(memory_map, memory_map_hi);
-        if (table != firmware_->system_table.raw() || !efi.has_system_table(table))
+        const std::uint64_t table = get(systab, systab_hi), at = get(efi_memmap, efi_memmap_hi);
+        if (table != firmware_->system_table.raw() || !efi.has_system_table(table, firmware_->is_64_bit))
             return broken(systab);
         if (get<std::uint32_t>(map_version) != firmware_->descriptor_version)
             return broken(map_version);
-        const auto one = get<std::uint32_t>(descriptor_size), all = get<std::uint32_t>(map_size);
+        const auto one = get<std::uint32_t>(descriptor_size), all = get<std::uint32_t>(efi_memmap_size);
         if (one == 0 || all == 0 || all % one != 0)
-            return broken(map_size);
+            return broken(efi_memmap_size);
         const auto map = parameter(at, all);
         if (!map)
             return std::unexpected{map.error()};
         if (map->overlaps(phys_range::of(page_, page_size)))
-            return broken(memory_map);
+            return broken(efi_memmap);
         return efi.hold(*firmware_, at, all, one);
     }
 

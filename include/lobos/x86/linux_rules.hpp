@@ -34,9 +34,9 @@ public:
     {
     }
 
-    /// Faults: entry_contract_broken (at: the field that is wrong, or the entry of a memory map), outside_safe_region
-    /// (at: the page, the command line, or a node of setup data), bad_range (likewise: it lies where the kernel cannot
-    /// reach it), misaligned (at: the page).
+    /// Faults: entry_contract_broken (at: the field that is wrong, the entry or the descriptor of a memory map, or the
+    /// whole of EFI's), outside_safe_region (at: the page, the command line, a node of setup data, or EFI's memory
+    /// map), bad_range (likewise: it lies where the kernel cannot reach it), misaligned (at: the page).
     result<void> hold() const
     {
         result<void> held = page_.hold();
@@ -73,7 +73,8 @@ public:
         for (auto next = get<std::uint64_t>(setup_data); next != 0;) {
             const phys_addr at = phys_addr::at(next);
             const auto data = load<std::uint32_t>(context_.memory, at + byte_count::of(12));
-            if (const auto mapped = readable(phys_range::of(at, byte_count::of(node_bytes + data))); !mapped)
+            if (const auto mapped = readable(phys_range::of(at, byte_count::of(std::uint64_t{node_bytes} + data)));
+                !mapped)
                 return mapped;
             next = load<std::uint64_t>(context_.memory, at);
         }
@@ -172,6 +173,10 @@ private:
         const auto in_page = get<std::uint8_t>(e820_entries);
         if (const auto held = entries(page_.at() + byte_count::of(e820_table), in_page); !held)
             return held;
+        // A kernel writes to what lies in a node: it wipes a seed.
+        const auto line = phys_range::of(phys_addr::at(get(cmd_line_ptr, ext_cmd_line_ptr)),
+            byte_count::of(std::uint64_t{image_.command_line.size()} + 1));
+        const auto efi_map = page_.efi_map();
         auto next = get<std::uint64_t>(setup_data);
         for (std::size_t nodes = 0; next != 0; ++nodes) {
             const auto head = page_.parameter(next, node_bytes);
@@ -179,11 +184,12 @@ private:
                 return std::unexpected{head.error()};
             const phys_addr at = head->first();
             const auto size = load<std::uint32_t>(context_.memory, at + byte_count::of(12));
-            const auto node = page_.parameter(next, node_bytes + size);
+            const auto node = page_.parameter(next, std::uint64_t{node_bytes} + size);
             if (!node)
                 return std::unexpected{node.error()};
-            const phys_addr line = phys_addr::at(get(cmd_line_ptr, ext_cmd_line_ptr));
-            if (nodes == most_nodes || node->overlaps(phys_range::of(page_.at(), page_size)) || node->contains(line))
+            const bool apart = !node->overlaps(phys_range::of(page_.at(), page_size)) && !node->overlaps(line) &&
+                !(efi_map && node->overlaps(*efi_map));
+            if (nodes == most_nodes || !apart)
                 return broken(at);
             constexpr std::uint32_t e820_ext = 1;
             if (load<std::uint32_t>(context_.memory, at + byte_count::of(8)) == e820_ext) {

@@ -151,7 +151,7 @@ private:
     bool is_system_table(std::uint64_t at, bool is_64_bit) const
     {
         return firmware_ && firmware_->is_64_bit == is_64_bit && firmware_->system_table.raw() == at &&
-            efi_rules{context_}.has_system_table(at);
+            efi_rules{context_}.has_system_table(at, is_64_bit);
     }
 
     /// "RSD PTR ", and a sum of 0 [acpi/6.5 §5.2.5.3].

@@ -109,6 +109,14 @@ TEMPLATE_LIST_TEST_CASE("the firmware's tables survive the copy", "[x86][linux_r
     CHECK(with<TestType>(0x70, std::uint64_t{0x100'0000 - 20}) == no_fault);
     CHECK(with<TestType>(0x70, std::uint64_t{0x20'0fff}) == broken_at(rsdp)); // the exec's
     CHECK(with<TestType>(0x70, ~std::uint64_t{0}) == broken_at(rsdp));
+    for (const std::uint8_t revision : {std::uint8_t{0}, std::uint8_t{1}, std::uint8_t{2}, std::uint8_t{3}})
+        for (const std::uint64_t size : {20u, 35u, 36u}) {
+            told_linux<TestType> told;
+            const std::uint64_t root = 0x100'0000 - size;
+            store(told.memory, phys_addr::at(root + 15), revision);
+            told.put(0x70, root);
+            CHECK(told.verdict() == (revision < 2 || size == 36 ? no_fault : broken_at(rsdp)));
+        }
 
     CHECK(efi(0x1c0, std::uint32_t{0x3436'4c45}) == no_fault);
     for (const std::uint32_t other : {0x3233'4c45u, 0x3333'4c45u, 0u})
@@ -134,9 +142,19 @@ TEMPLATE_LIST_TEST_CASE("the firmware's tables survive the copy", "[x86][linux_r
     told.put(0x1d0, at);
     CHECK(told.verdict() == no_fault);
     // A system table that the image overwrites.
-    told.what.efi->system_table = 0x100'0000_pa;
-    told.put(0x1c4, std::uint32_t{0x100'0000});
-    CHECK(told.verdict() == broken_at(table));
+    const auto system_table = [&](bool is_64_bit, std::uint32_t place) {
+        told.what.efi->is_64_bit = is_64_bit;
+        told.what.efi->system_table = phys_addr::at(place);
+        told.put(0x1c0, std::uint32_t{is_64_bit ? 0x3436'4c45u : 0x3233'4c45u});
+        told.put(0x1c4, place);
+        return told.verdict();
+    };
+    for (const bool is_64_bit : {false, true}) {
+        const std::uint32_t size = is_64_bit ? 120 : 72;
+        CHECK(system_table(is_64_bit, 0x100'0000) == broken_at(table));
+        CHECK(system_table(is_64_bit, 0x100'0000 - size + 1) == broken_at(table));
+        CHECK(system_table(is_64_bit, 0x100'0000 - size) == no_fault);
+    }
 }
 
 TEST_CASE("of a firmware that is not known nothing is told, and of one that is all", "[x86][linux_rules]")

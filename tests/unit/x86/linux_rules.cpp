@@ -239,6 +239,8 @@ TEMPLATE_LIST_TEST_CASE("the chain of setup data", "[x86][linux_rules]", all_ent
     CHECK(with_node<TestType>(first_node, std::uint64_t{0x30'0f00}) == broken_at(0x30'0f00_pa)); // in the page
     CHECK(with_node<TestType>(first_node, std::uint64_t{0x30'1000}) != no_fault);                // the command line
     CHECK(with_node<TestType>(seed_node + 12_bytes, std::uint32_t{0x1000}) == not_safe(seed_node));
+    for (const std::uint32_t size : {0xffff'fff0u, 0xffff'fff1u, 0xffff'ffffu}) // with its head, beyond 32 bits
+        CHECK(with_node<TestType>(seed_node + 12_bytes, size) == out_of_reach(seed_node));
     CHECK(with_node<TestType>(first_node + 12_bytes, std::uint32_t{0}) == broken_at(first_node));
     CHECK(with_node<TestType>(first_node + 12_bytes, std::uint32_t{21}) == broken_at(first_node));
     CHECK(with_node<TestType>(first_node + 12_bytes, std::uint32_t{20}) == broken_at(0x30'01e8_pa));
@@ -249,6 +251,39 @@ TEMPLATE_LIST_TEST_CASE("the chain of setup data", "[x86][linux_rules]", all_ent
     CHECK(told.verdict() == no_fault);
     store(told.memory, seed_node, seed_node.raw());
     CHECK(told.verdict() == broken_at(seed_node));
+}
+
+TEMPLATE_LIST_TEST_CASE("a node lies beside what else is told", "[x86][linux_rules]", all_entries)
+{
+    told_linux<TestType> told{{.seed = true, .efi = firmware}};
+    const phys_addr map = phys_addr::at(told.template get<std::uint32_t>(0x1d0));
+    const byte_count map_size = byte_count::of(told.template get<std::uint32_t>(0x1d4));
+    REQUIRE(told.verdict() == no_fault);
+    REQUIRE(load<::setup_data>(told.memory, seed_node).next == 0);
+    SECTION("the EFI memory map")
+    {
+        REQUIRE(map > seed_node + 16_bytes);
+        const auto size = static_cast<std::uint32_t>((map - seed_node).raw()) - 16;
+        store(told.memory, seed_node + 12_bytes, size);
+        CHECK(told.verdict() == no_fault);
+        store(told.memory, seed_node + 12_bytes, size + 1);
+        CHECK(told.verdict() == broken_at(seed_node));
+        store(told.memory, seed_node + 12_bytes, std::uint32_t{32});
+        const phys_addr last = map + map_size - 8_bytes; // the end of a descriptor, which nobody looks at
+        store(told.memory, last, std::uint64_t{0});
+        store(told.memory, seed_node, last.raw());
+        CHECK(told.verdict() == broken_at(last));
+        store(told.memory, seed_node, (map + map_size).raw());
+        CHECK(told.verdict() == no_fault);
+    }
+    SECTION("the command line")
+    {
+        const phys_addr end = told.line() + byte_count::of(told.what.command_line.size());
+        store(told.memory, seed_node, end.raw()); // its terminator
+        CHECK(told.verdict() == broken_at(end));
+        store(told.memory, seed_node, (end + 1_bytes).raw());
+        CHECK(told.verdict() == no_fault);
+    }
 }
 
 TEMPLATE_TEST_CASE("what 64-bit code finds one to one", "[x86][linux_rules]", linux64_entry, vmlinux64_entry)
