@@ -18,7 +18,8 @@
 namespace lobos {
 
 /// The EFI firmware of the machine, its boot services over, if it has not been told virtual addresses yet: what it was
-/// told, no protocol of a loader's can say.
+/// told, no protocol of a loader's can say. What it works with at run time, of whatever type, is reserved in the memory
+/// map of the running kernel.
 struct efi_firmware {
     bool is_64_bit; ///< the firmware, not the kernel
     phys_addr system_table;

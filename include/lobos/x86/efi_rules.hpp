@@ -80,6 +80,23 @@ private:
             context_.map.regions(), [&](const region& m) { return m.kind == kind && m.range.overlaps(r); });
     }
 
+    /// All of it is usable, or the exec's as long as that takes: a loader's memory is for whoever is told to free.
+    bool is_free_later(phys_range r) const
+    {
+        for (phys_addr at = r.first();;) {
+            std::optional<phys_addr> last;
+            for (const safe_region& s : context_.plan.safe)
+                if (s.range.contains(at))
+                    last = s.range.last();
+            for (const region& m : context_.map.regions())
+                if ((m.kind == region_kind::usable || m.kind == region_kind::safe) && m.range.contains(at))
+                    last = m.range.last();
+            if (!last || *last >= r.last())
+                return last.has_value();
+            at = *last + byte_count::of(1);
+        }
+    }
+
     bool is_sound(std::uint64_t d) const
     {
         const std::uint64_t count = word(d + pages);
@@ -92,7 +109,7 @@ private:
             return survives(r->first().raw(), count << 12) && !has(region_kind::usable, *r);
         switch (half(d)) {
         case 1: // a loader's
-        case 2:
+        case 2: return is_free_later(*r);
         case 7: return !context_.map.first_not(region_kind::usable, *r) && !is_safe(*r);
         case 3: // boot services', which a kernel may take too
         case 4: return !has(region_kind::surviving, *r) && !is_safe(*r);

@@ -7,6 +7,10 @@
 /// survives from kernel to kernel. A Linux that moves itself takes its place by this map and not by the other that it
 /// is told [linux/kaslr.c "process_efi_entries"], so what one of them calls free has to be free in both. Each
 /// descriptor of memory that the firmware still works with is told as it is.
+///
+/// A loader's data is what that Linux leaves alone, and where it adds this map to the other it goes by the other, which
+/// says reserved [linux/efi.c "do_add_efi_memmap"] [linux/e820.c "e820__update_table"]. A kernel that hands this map on
+/// takes it back for free memory, so that it does not shrink from exec to exec.
 
 #include <algorithm>
 #include <span>
@@ -18,15 +22,20 @@
 namespace lobos::efi {
 
 /// Shows `put` each descriptor of the map that the next kernel is told, which is `handed_over` otherwise: of memory
-/// that was free when the firmware made its own, whole pages that are usable as conventional memory, neighbours as one;
-/// what the running kernel keeps for itself or for the next one as reserved; and boot services' memory that it keeps
-/// for their own sake, because tables lie in it, as theirs. Faults: those of for_each_descriptor.
+/// that was free when the firmware made its own, whole pages that are usable as conventional memory, and safe regions
+/// as a loader's data, neighbours as one; what the running kernel keeps for itself or for the next one as reserved; and
+/// boot services' memory that it keeps for their own sake, because tables lie in it, as theirs. What the firmware works
+/// with at run time is told as it is, of whatever type. Faults: those of for_each_descriptor.
 template <physical_memory M, class Put>
 result<void> for_each_told(M& memory, const efi_firmware& firmware, const region_map& handed_over, const Put& put)
 {
     std::optional<descriptor> open; // may grow by what follows
+    const auto at_run_time = [](const descriptor& d) { return (d.attributes & descriptor::at_run_time) != 0; };
+    const auto is_told_anew = [&](const descriptor& d) {
+        return (d.type == conventional || d.type == loader_data) && !at_run_time(d);
+    };
     const auto tell = [&](descriptor d) {
-        if (open && d.type == conventional && open->type == conventional && open->attributes == d.attributes &&
+        if (open && is_told_anew(d) && d.type == open->type && d.attributes == open->attributes &&
             open->physical + (open->pages << 12) == d.physical) {
             open->pages += d.pages;
             return;
@@ -48,7 +57,7 @@ result<void> for_each_told(M& memory, const efi_firmware& firmware, const region
     };
     const auto seen = for_each_descriptor(
         memory, firmware, stage::staging, [&](const descriptor& d, phys_range range) -> result<void> {
-            if (!is_free(d.type)) {
+            if (!is_free(d.type) || at_run_time(d)) {
                 tell(d);
                 return {};
             }
@@ -57,7 +66,8 @@ result<void> for_each_told(M& memory, const efi_firmware& firmware, const region
             const std::uint64_t end = d.physical + (d.pages << 12); // 0 at the end of the address space
             for (const region& r : handed_over.regions()) {
                 const auto common = intersection(r.range, range);
-                if (r.kind != region_kind::usable || !common)
+                const bool safe = r.kind == region_kind::safe;
+                if (!(r.kind == region_kind::usable || safe) || !common)
                     continue;
                 const std::uint64_t first = (common->first().raw() - d.physical + in_page) & ~in_page;
                 const std::uint64_t behind = (common->last().raw() - d.physical + 1) & ~in_page;
@@ -65,7 +75,7 @@ result<void> for_each_told(M& memory, const efi_firmware& firmware, const region
                     continue;
                 kept(d, begin, d.physical + first);
                 begin = d.physical + behind;
-                piece(d, d.physical + first, begin, conventional);
+                piece(d, d.physical + first, begin, safe ? loader_data : conventional);
             }
             kept(d, begin, end);
             return {};
@@ -101,8 +111,8 @@ void write_told(M& memory, const efi_firmware& firmware, const region_map& hande
     expects(told.has_value(), "an EFI memory map is written when it has been read once");
 }
 
-/// As many pages of parameters as the map takes at most when it is handed over with `regions` regions, each of which
-/// parts a descriptor in three.
+/// As many pages of parameters as the map takes when it is handed over with `regions` regions, each of which parts a
+/// descriptor in three; but no more than a contract may want, which may be too few.
 constexpr std::size_t pages_for_told(const efi_firmware& firmware, std::size_t regions)
 {
     const std::uint64_t bytes = (firmware.memory_map.last() - firmware.memory_map.first()).raw() / 2 +

@@ -44,8 +44,8 @@ TEST_CASE("a told EFI memory map is sound", "[x86][efi]")
     CHECK(told.verdict() == no_fault);
     // 0 to 2 MiB, a page of code, up to the parameters, these, up to ACPI's.
     CHECK(told.one(told.find(efi::conventional, 0x10'0000)).pages == 0x100);
-    CHECK(told.one(told.find(efi::reserved, 0x20'0000)).pages == 1);
-    CHECK(told.one(told.find(efi::reserved, 0x30'0000)).pages == told.pages.size());
+    CHECK(told.one(told.find(efi::loader_data, 0x20'0000)).pages == 1);
+    CHECK(told.one(told.find(efi::loader_data, 0x30'0000)).pages == told.pages.size());
     CHECK(told.one(told.find(efi::conventional, 0x1'0000'0000)).pages == 0x4'0000);
     for (std::size_t i = 0; i < told.count; ++i) {
         CAPTURE(i);
@@ -67,11 +67,11 @@ TEST_CASE("a told EFI memory map is sound", "[x86][efi]")
 TEST_CASE("what an EFI memory map calls free is free", "[x86][efi]")
 {
     told_efi told;
-    const std::size_t safe = told.find(efi::reserved, 0x20'0000), nvs = told.find(6, 0x5001'0000);
+    const std::size_t safe = told.find(efi::loader_data, 0x20'0000), nvs = told.find(6, 0x5001'0000);
     for (const std::uint32_t type : {1u, 2u, 3u, 4u, 7u}) {
         efi::descriptor d = told.one(safe);
         d.type = type;
-        CHECK(told.with(safe, d) == broken_at(told.at(safe)));
+        CHECK(told.with(safe, d) == (type <= 2 ? no_fault : broken_at(told.at(safe)))); // a loader's may be safe
         d.physical = 0x5000'0000; // ACPI's: its tables are read before it is free
         if (type <= 2 || type == 7)
             CHECK(told.with(safe, d) == broken_at(told.at(safe)));
@@ -82,6 +82,21 @@ TEST_CASE("what an EFI memory map calls free is free", "[x86][efi]")
         d.attributes = 0;
         CHECK(told.with(nvs, d) != no_fault);
     }
+    // What is told as a loader's is free later, to its last byte.
+    efi::descriptor loaders = told.one(safe);
+    loaders.physical = 0x1f'f000;
+    loaders.pages = 3;
+    CHECK(told.with(safe, loaders) == no_fault);
+    for (const std::uint64_t first : {std::uint64_t{0xf'f000}, std::uint64_t{0x4fff'f000}}) {
+        loaders.physical = first;
+        loaders.pages = 2;
+        CHECK(told.with(safe, loaders) == broken_at(told.at(safe)));
+    }
+    told_efi other;
+    REQUIRE(other.map.map.add(phys_range::of(0x20'0000_pa, page_size), region_kind::reserved));
+    CHECK(other.verdict() == no_fault); // the exec's, by whatever name
+    REQUIRE(other.map.map.add(phys_range::of(0x20'0000_pa, page_size), region_kind::safe));
+    CHECK(other.verdict() == no_fault);
     // What survives from kernel to kernel is not even boot services'.
     const std::size_t free = told.find(efi::conventional, 0x1'0000'0000);
     REQUIRE(told.map.map.add(phys_range::of(0x1'0000'0000_pa, page_size), region_kind::surviving));

@@ -69,6 +69,14 @@ TEST_CASE("what the firmware works with is told as it is", "[x86][efi]")
         firmware.push_back(told(type, 0x20 + firmware.size(), 0x21 + firmware.size(), at_run_time));
     CHECK(tell(firmware, map) == firmware);
     CHECK(tell({told(6, 0x20, 0x21), told(6, 0x21, 0x22)}, map).size() == 2);
+    // By whatever name, and apart from what is free beside it.
+    for (const std::uint32_t type : {1u, 2u, 3u, 4u, 7u}) {
+        const descriptors mixed = {told(type, 0, 1, at_run_time), told(type, 1, 2, at_run_time),
+            told(conventional, 2, 4), told(type, 4, 5, at_run_time), told(type, 0x20, 0x21, at_run_time)};
+        const memory_map around{{pages_of(2, 4), region_kind::usable}, {pages_of(4, 5), region_kind::safe}};
+        CHECK(tell(mixed, map) == mixed);
+        CHECK(tell(mixed, around) == mixed);
+    }
 }
 
 TEST_CASE("what is kept is not told as free", "[x86][efi]")
@@ -77,8 +85,8 @@ TEST_CASE("what is kept is not told as free", "[x86][efi]")
         {pages_of(6, 8), region_kind::usable}, {pages_of(8, 9), region_kind::reserved},
         {pages_of(10, 11), region_kind::surviving}, {pages_of(11, 12), region_kind::usable}};
     const auto kept = [](std::uint32_t sake) {
-        return descriptors{told(conventional, 0, 4), told(reserved, 4, 6), told(conventional, 6, 8), told(sake, 8, 9),
-            told(reserved, 9, 11), told(conventional, 11, 12), told(reserved, 12, 13)};
+        return descriptors{told(conventional, 0, 4), told(loader_data, 4, 6), told(conventional, 6, 8),
+            told(sake, 8, 9), told(reserved, 9, 11), told(conventional, 11, 12), told(reserved, 12, 13)};
     };
     const auto parts = [&](std::uint32_t type) {
         return tell({told(type, 0, 8), told(type, 8, 9), told(type, 9, 13)}, map);
@@ -99,6 +107,30 @@ TEST_CASE("only whole pages are told as free", "[x86][efi]")
     CHECK(tell({told(conventional, 0, 8)}, map) ==
         descriptors{told(reserved, 0, 1), told(conventional, 1, 2), told(reserved, 2, 3), told(conventional, 3, 4),
             told(reserved, 4, 8)});
+}
+
+TEST_CASE("what was safe is free again for the next kernel but one", "[x86][efi]")
+{
+    descriptors now = {told(conventional, 0, 0x20), told(boot_services_data, 0x20, 0x30),
+        told(6, 0x30, 0x31, at_run_time), told(loader_code, 0x31, 0x40)};
+    const descriptors all_free = {
+        told(conventional, 0, 0x30), told(6, 0x30, 0x31, at_run_time), told(conventional, 0x31, 0x40)};
+    const phys_range usable[] = {pages_of(0, 0x30), pages_of(0x31, 0x40)};
+    for (std::uint64_t generation = 0; generation < 3; ++generation) {
+        const phys_range safe[] = {pages_of(4 * generation + 1, 4 * generation + 3),
+            pages_of(0x1f + generation, 0x22 + generation), pages_of(0x33 + generation, 0x34 + generation)};
+        memory_map map{{usable[0], region_kind::usable}, {usable[1], region_kind::usable}};
+        for (const phys_range& r : safe)
+            REQUIRE(map.map.add(r, region_kind::safe));
+        now = tell(now, map);
+        CHECK(now.size() == all_free.size() + 2 * std::size(safe));
+        std::uint64_t free = 0, kept = 0;
+        for (const descriptor& d : now)
+            (d.type == conventional ? free : kept) += d.type == conventional || d.type == loader_data ? d.pages : 0;
+        CHECK(free == 0x3f - 6);
+        CHECK(kept == 6);
+    }
+    CHECK(tell(now, memory_map{{usable[0], region_kind::usable}, {usable[1], region_kind::usable}}) == all_free);
 }
 
 TEST_CASE("the last pages of the address space", "[x86][efi]")
@@ -140,11 +172,13 @@ TEST_CASE("page by page, any map and any memory", "[x86][efi]")
         for (const descriptor& d : now) {
             REQUIRE(d.physical == p << 12);
             for (std::uint64_t i = 0; i < d.pages; ++i, ++p) {
-                const bool free = is_free(was[p].type), usable = kinds[p] == region_kind::usable;
+                const bool free = is_free(was[p].type), usable = kinds[p] == region_kind::usable,
+                           safe = kinds[p] == region_kind::safe;
                 CHECK((d.type == conventional) == (free && usable));
                 if (!free)
                     CHECK(d.type == was[p].type);
-                if (free && !usable)
+                CHECK((d.type == loader_data) == (free && safe));
+                if (free && !usable && !safe)
                     CHECK((d.type == reserved || (d.type == was[p].type && kinds[p] == region_kind::reserved)));
             }
         }

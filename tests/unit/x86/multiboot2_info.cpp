@@ -167,8 +167,8 @@ TEST_CASE("EFI's tables in the words of multiboot 2")
     CHECK(word(128) == 0x1234'5678'9abc'def0);
     CHECK(word(136) == (160ull << 32 | 17));
     CHECK(word(144) == (1ull << 32 | 48));
-    const efi::descriptor wanted[] = {{efi::conventional, 0, 0, 0, 0x10, 15}, {efi::reserved, 0, 0x1'0000, 0, 0x10, 15},
-        {6, 0, 0x7000'0000, 0, 1, 1ull << 63}};
+    const efi::descriptor wanted[] = {{efi::conventional, 0, 0, 0, 0x10, 15},
+        {efi::loader_data, 0, 0x1'0000, 0, 0x10, 15}, {6, 0, 0x7000'0000, 0, 1, 1ull << 63}};
     for (std::uint64_t i = 0; i < 3; ++i)
         CHECK(load<efi::descriptor>(memory, phys_addr::at(at + 152 + 48 * i)) == wanted[i]);
     CHECK(word(needed - 8) == 8ull << 32);
