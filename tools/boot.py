@@ -129,8 +129,9 @@ def by_multiboot(links: Path, kernel: Path, what: Exec) -> list[str]:
 
 def by_efi(disk: Path, kernel: Path, what: Exec) -> list[str]:
     """And when EFI firmware starts a loader."""
-    things_from("efi.sh")
-    return efi_disk.make_disk(disk, kernel, what.command_line(), [(file.path, file.name) for file in what.files(kernel)])
+    firmware = things_from("efi.sh")["firmware"]
+    modules = [(file.path, file.name) for file in what.files(kernel)]
+    return ["-bios", str(firmware), *efi_disk.make_disk(disk, kernel, what.command_line(), modules)]
 
 
 @contextlib.contextmanager
