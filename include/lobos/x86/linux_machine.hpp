@@ -16,8 +16,9 @@ struct linux_machine {
     std::optional<efi_firmware> efi = {};     ///< its memory map takes pages of parameters, in a row
     std::span<const std::byte> rng_seed = {}; ///< must outlive prepare(); takes a page of parameters
     /// How many regions the memory map may have when it is handed over, the safe regions and what they part included.
-    /// Up to 128 cost nothing. Tables are safe regions too, and a paged copy takes as many as its pages lie far from
-    /// each other, so a kernel in whose memory nothing is neighbours says more.
+    /// Up to 128 cost nothing, but room in the EFI memory map if there is one. Tables are safe regions too, and a paged
+    /// copy takes as many as its pages lie far from each other, so a kernel in whose memory nothing is neighbours says
+    /// more.
     std::size_t regions = boot_params::e820_max_entries;
 
     /// The pages that this takes, at most what a contract may want.

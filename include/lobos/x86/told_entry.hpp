@@ -2,8 +2,9 @@
 #pragma once
 
 /// \file
-/// What the entries have in common whose image is told everything in one page: a command line, modules, the memory map
-/// and where that page lies. Each of them adds the state, the registers and the words of its protocol.
+/// What the entries have in common whose image is told everything by way of one page, which EFI's memory map alone goes
+/// beyond: a command line, modules, the memory map and where that page lies. Each of them adds the state, the registers
+/// and the words of its protocol.
 
 #include <array>
 
