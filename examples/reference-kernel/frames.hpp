@@ -67,16 +67,16 @@ public:
     std::optional<lobos::phys_addr> take_scattered(lobos::phys_range reach)
     {
         constexpr std::size_t stride = 7919;
-        const std::size_t end = std::min(end_, index(reach.last()) + 1);
-        if (end == 0)
+        const std::size_t begin = index(reach.first()), end = std::min(end_, index(reach.last()) + 1);
+        if (begin >= end)
             return std::nullopt;
-        scatter_ = (scatter_ + stride) % end;
-        std::size_t i = next_free(scatter_);
+        scatter_ = (scatter_ + stride) % (end - begin);
+        std::size_t i = next_free(begin + scatter_);
         if (i >= end)
-            i = next_free(0);
+            i = next_free(begin);
         if (i >= end)
             return std::nullopt;
-        scatter_ = i;
+        scatter_ = i - begin;
         return take(i);
     }
 
@@ -84,12 +84,12 @@ public:
     /// ends; or else the lowest ones.
     std::optional<lobos::phys_addr> take_row(std::size_t count, lobos::phys_range reach)
     {
-        const std::size_t end = std::min(end_, index(reach.last()) + 1);
-        std::size_t highest = end;
-        while (highest != 0 && !is_free(highest - 1))
+        const std::size_t begin = index(reach.first()), end = std::min(end_, index(reach.last()) + 1);
+        std::size_t highest = std::max(begin, end);
+        while (highest != begin && !is_free(highest - 1))
             --highest;
-        const auto row = take_row_in(highest / 2, end, count);
-        return row ? row : take_row_in(0, end, count);
+        const auto row = take_row_in(begin + (highest - begin) / 2, end, count);
+        return row ? row : take_row_in(begin, end, count);
     }
 
     /// Precondition: the frame was taken.
@@ -167,9 +167,9 @@ private:
 
     std::array<std::uint32_t, frames / 32> bits_{};
     std::size_t free_ = 0;
-    std::size_t scatter_ = 0;
-    std::size_t lowest_ = 0; ///< none before it is free
-    std::size_t end_ = 0;    ///< of those that ever were
+    std::size_t scatter_ = 0; ///< the last scattered one, from where its reach began
+    std::size_t lowest_ = 0;  ///< none before it is free
+    std::size_t end_ = 0;     ///< of those that ever were
 };
 
 inline constinit frame_allocator frame_pool;
