@@ -7,6 +7,7 @@
 /// lie in what was boot services'. That memory is kept, all of it where the system table cannot be read, and so is
 /// everything that the firmware works with at run time, whatever the loader's own map says.
 
+#include "rsdp.hpp"
 #include "survivors.hpp"
 
 #include <lobos/x86/efi_memory_map.hpp>
@@ -20,7 +21,7 @@ class efi_tables {
 public:
     /// What next kernels are told, if there is such firmware. The memory map in it is a copy.
     std::optional<lobos::efi_firmware> firmware;
-    std::optional<lobos::phys_addr> acpi_root; ///< if the firmware tells of it, and it is in reach
+    std::optional<lobos::phys_addr> acpi_root; ///< if the firmware tells of it, it is one, and in reach
     lobos::byte_count kept;                    ///< of boot services' memory
 
     /// Copies the memory map of `told`, and adds what is kept to `map`. Precondition: that map is in memory.
@@ -68,7 +69,7 @@ private:
     static std::uint64_t word(std::uint64_t at) { return lobos::load<std::uint64_t>(memory, lobos::phys_addr::at(at)); }
     static std::uint32_t half(std::uint64_t at) { return lobos::load<std::uint32_t>(memory, lobos::phys_addr::at(at)); }
 
-    /// The places of all tables. False when they cannot be read.
+    /// The places of all tables, the system's and their list among them. False when they cannot be read.
     bool read_tables(const lobos::efi_firmware& from)
     {
         const layout& l = from.is_64_bit ? wide : narrow;
@@ -77,15 +78,18 @@ private:
         if (!in_reach(system, l.list + 8) || word(system) != 0x5453'5953'2049'4249) // "IBI SYST"
             return false;
         const std::uint64_t count = half(system + l.count), list = pointer(system + l.list);
-        if (count > tables_.size() || !in_reach(list, count * l.entry + 8))
+        if (count > tables_.size() - 2 || !in_reach(list, count * l.entry + 8))
             return false;
+        for (const std::uint64_t at : {system, list})
+            tables_[count_++] = lobos::phys_addr::at(at);
         for (std::uint64_t i = 0; i < count; ++i) {
             const std::uint64_t entry = list + i * l.entry, at = pointer(entry + l.pointer);
             tables_[count_++] = lobos::phys_addr::at(at);
             // ACPI's, of version 2 on and before: the first of these that there is.
             const bool new_root = word(entry) == 0x11d3'e4f1'8868'e871 && word(entry + 8) == 0x8188'3cc7'8000'22bc;
             const bool old_root = word(entry) == 0x11d3'2d88'eb9d'2d30 && word(entry + 8) == 0x4dc1'3f27'9000'169a;
-            if ((new_root || (old_root && !acpi_root)) && in_reach(at, 36))
+            const bool wanted = (new_root || (old_root && !acpi_root)) && in_reach(at, whole_rsdp);
+            if (wanted && is_rsdp(lobos::phys_addr::at(at)))
                 acpi_root = lobos::phys_addr::at(at);
         }
         return true;
@@ -99,7 +103,7 @@ private:
         return false;
     }
 
-    std::array<lobos::phys_addr, 64> tables_{};
+    std::array<lobos::phys_addr, 66> tables_{};
     std::size_t count_ = 0;
 };
 

@@ -54,14 +54,17 @@ inline lobos::text_line exec_multiboot(const exec_request& request)
         });
 }
 
-/// With EFI's tables, and a copy of ACPI's root pointer, which is longer from version 2 on [acpi/6.5 §5.2.5.3].
+/// With EFI's tables, and a copy of ACPI's root pointer, which is longer from version 2 on if it is sound.
 inline lobos::text_line exec_multiboot2(const exec_request& request)
 {
-    std::array<std::byte, 36> root{};
+    std::array<std::byte, whole_rsdp> root{};
     std::size_t size = 0;
     if (const auto at = find_rsdp()) {
         memory.read(*at, root);
-        size = std::to_integer<int>(root[15]) < 2 ? 20 : root.size();
+        // The second part has a sum of its own, and is told only if that is right.
+        const bool whole = std::to_integer<int>(root[15]) >= 2 &&
+            lobos::load<std::uint32_t>(memory, *at + lobos::byte_count::of(20)) == whole_rsdp && sums_to_zero(root);
+        size = whole ? root.size() : first_part_of_rsdp;
     }
     return exec_with_modules(
         request, load_multiboot2(request.image.source()), [&](const auto& image, const auto& modules) {

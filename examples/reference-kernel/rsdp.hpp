@@ -11,25 +11,38 @@
 #include <lobos/x86/acpi_reset.hpp>
 
 #include <optional>
+#include <span>
 #include <string_view>
 
 namespace kernel {
 
 inline constinit std::optional<lobos::phys_addr> efi_root_pointer; ///< known once the machine has been read
 
+/// The part that every version has; from version 2 on the whole of it has a sum of its own [acpi/6.5 §5.2.5.3].
+inline constexpr std::size_t first_part_of_rsdp = 20, whole_rsdp = 36;
+
+inline bool sums_to_zero(std::span<const std::byte> bytes)
+{
+    std::uint8_t sum = 0;
+    for (const std::byte b : bytes)
+        sum = static_cast<std::uint8_t>(sum + std::to_integer<std::uint8_t>(b));
+    return sum == 0;
+}
+
+/// Whether one lies at `at`, by its first part. Precondition: that is in memory.
+inline bool is_rsdp(lobos::phys_addr at)
+{
+    std::array<std::byte, first_part_of_rsdp> bytes;
+    memory.read(at, bytes);
+    const std::string_view signature{reinterpret_cast<const char*>(bytes.data()), 8};
+    return signature == "RSD PTR " && sums_to_zero(bytes);
+}
+
 inline std::optional<lobos::phys_addr> find_rsdp_in(std::uint64_t begin, std::uint64_t end)
 {
-    constexpr std::size_t size = 20; // of the part that every version has, and that the checksum covers
-    for (std::uint64_t at = begin; at + size <= end; at += 16) {
-        std::array<std::byte, size> bytes;
-        memory.read(lobos::phys_addr::at(at), bytes);
-        std::uint8_t sum = 0;
-        for (const std::byte b : bytes)
-            sum = static_cast<std::uint8_t>(sum + std::to_integer<std::uint8_t>(b));
-        const std::string_view signature{reinterpret_cast<const char*>(bytes.data()), 8};
-        if (signature == "RSD PTR " && sum == 0)
+    for (std::uint64_t at = begin; at + first_part_of_rsdp <= end; at += 16)
+        if (is_rsdp(lobos::phys_addr::at(at)))
             return lobos::phys_addr::at(at);
-    }
     return std::nullopt;
 }
 
