@@ -16,6 +16,7 @@ namespace {
 
 constexpr std::uint64_t reach = 0x10'0000;
 constexpr std::size_t kept = 4096; // of the block; zeros follow
+constexpr std::uint64_t dec = 0x42'5052'5748, qemu = 0x4857'5250'4200'0000; // who writes which identifier
 
 /// The block at `at`.
 class window {
@@ -59,10 +60,10 @@ private:
 void fill(input& in, window& w, std::uint64_t at, std::uint8_t shape)
 {
     w.put(0, at);
-    w.put(8, 0x4857'5250'4200'0000);
+    w.put(8, (shape & 8) != 0 ? dec : qemu);
     w.put(40, 8192);
     w.put(144, in.below(4));
-    w.put(152, 288 + 8 * in.below(64));
+    w.put(152, 168 + 8 * in.below(64));
     w.put(160, 320);
     w.put(200, 1600);
     w.put(1616, in.below(6));
@@ -86,7 +87,7 @@ bool is_part(std::uint64_t offset, wide size)
 /// What is wrong with the block itself.
 std::optional<fault_code> opening(const window& w, std::uint64_t at)
 {
-    if (w.word(8) != 0x4857'5250'4200'0000)
+    if (w.word(8) != dec && w.word(8) != qemu)
         return fault_code::unknown_format;
     if (w.word(0) != at || w.word(288) != w.sum(0, 288))
         return fault_code::bad_header;
@@ -131,7 +132,7 @@ std::optional<fault_code> reading(const window& w, naive_map& known)
     for (std::uint64_t n = 0; n < w.word(144); ++n) {
         const std::uint64_t size = w.word(152);
         const wide slot = w.word(160) + wide{n} * size;
-        if (size < 288 || size % 8 != 0 || size > reach || !is_part(w.word(160), 288) || slot + 288 > reach)
+        if (size < 168 || size % 8 != 0 || size > reach || !is_part(w.word(160), 168) || slot + 168 > reach)
             return fault_code::bad_header;
         const auto s = static_cast<std::uint64_t>(slot);
         if ((w.word(s + 128) & 0x80) == 0)

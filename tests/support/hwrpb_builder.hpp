@@ -32,7 +32,6 @@ struct console_block {
             set(w.offset, w.value);
         for (std::size_t n = 0; n < slot_count; ++n) {
             set(slots + n * slot_size + 128, 0x1cc); // flags
-            set(slots + n * slot_size + 176, 11);    // type: 21264A
         }
         set(memory + 16, 2);
         cluster(0, 0, 15, 1);

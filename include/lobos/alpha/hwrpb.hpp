@@ -22,8 +22,9 @@ namespace lobos::alpha {
 
 /// The fixed part as it lies in memory. Revisions differ in what follows.
 struct hwrpb {
-    static constexpr std::uint64_t right_identifier = 0x4857'5250'4200'0000; ///< "HWRPB" and zeros, the H on top
-    static constexpr std::uint64_t console_address = 0x1000'0000;            ///< virtual, where the console maps it
+    static constexpr std::uint64_t text_identifier = 0x42'5052'5748;          ///< SRM's: "HWRPB" as text lies
+    static constexpr std::uint64_t number_identifier = 0x4857'5250'4200'0000; ///< QEMU's: the H in the highest byte
+    static constexpr std::uint64_t console_address = 0x1000'0000;             ///< virtual, where the console maps it
 
     std::uint64_t physical_address; ///< of the block itself
     std::uint64_t identifier;
@@ -63,10 +64,9 @@ struct hwrpb {
     std::uint64_t recognition_offset;
 };
 
-/// A processor's slot, as far as all revisions have it.
+/// A processor's slot, as far as anything is wanted of it.
 struct hwrpb_slot {
-    static constexpr std::uint64_t available = 1u << 2, present = 1u << 3, palcode_valid = 1u << 6,
-                                   palcode_memory_valid = 1u << 7, palcode_loaded = 1u << 8;
+    static constexpr std::uint64_t palcode_memory_valid = 1u << 7; ///< the slot says where the PALcode's memory is
 
     hwpcb context; ///< what the console starts the processor with
     std::uint64_t flags;
@@ -74,14 +74,6 @@ struct hwrpb_slot {
     std::uint64_t scratch_size;
     std::uint64_t palcode; ///< physical address
     std::uint64_t scratch; ///< physical address
-    std::uint64_t palcode_revision;
-    std::uint64_t type;
-    std::uint64_t variation;
-    std::uint64_t revision;
-    std::array<char, 16> serial_number;
-    std::uint64_t logout; ///< physical address
-    std::uint64_t logout_size;
-    std::uint64_t halt_pcbb, halt_pc, halt_ps, halt_argument, halt_return, halt_procedure, halt_reason;
 };
 
 /// A piece of memory that is all of one use. Its bitmap of tested pages is nobody's business here.
@@ -121,7 +113,7 @@ public:
         if (!checked_add(at, reach))
             return refuse(fault_code::bad_range, stage::loading, at);
         const hwrpb_reader r{memory, at};
-        if (r.fixed_.identifier != hwrpb::right_identifier)
+        if (r.fixed_.identifier != hwrpb::text_identifier && r.fixed_.identifier != hwrpb::number_identifier)
             return r.bad(fault_code::unknown_format, offsetof(hwrpb, identifier));
         if (r.fixed_.physical_address != at.raw())
             return r.bad(fault_code::bad_header, offsetof(hwrpb, physical_address));
@@ -224,8 +216,7 @@ private:
 // Sanity checks
 static_assert(sizeof(hwrpb) == 320 && offsetof(hwrpb, vptb) == 120 && offsetof(hwrpb, slot_offset) == 160);
 static_assert(offsetof(hwrpb, memory_offset) == 200 && offsetof(hwrpb, checksum) == 288);
-static_assert(offsetof(hwrpb_slot, flags) == 128 && offsetof(hwrpb_slot, type) == 176);
-static_assert(sizeof(hwrpb_slot) == 288 && offsetof(hwrpb_slot, halt_reason) == 280);
+static_assert(offsetof(hwrpb_slot, flags) == 128 && sizeof(hwrpb_slot) == 168);
 static_assert(sizeof(memory_cluster) == 56 && sizeof(memory_descriptors) == 24);
 
 } // namespace lobos::alpha

@@ -51,9 +51,10 @@ constexpr region_kind kind_of_usage(std::uint64_t usage)
     return region_kind::reserved;
 }
 
-/// Adds the clusters, and the PALcode's memory of all processors that are there, to `map`. Clusters of no pages are
-/// skipped. Faults: bad_header (from the reader), bad_range (a piece of memory wraps; at: the physical address of its
-/// description), no_space (from `region_map::add`). After a fault `map` holds what came before it.
+/// Adds the clusters, and the PALcode's memory as far as slots say where it is, to `map`, whether or not they say that
+/// a processor is there. Clusters of no pages are skipped. Faults: bad_header (from the reader), bad_range (a piece of
+/// memory wraps; at: the physical address of its description), no_space (from `region_map::add`). After a fault `map`
+/// holds what came before it.
 template <physical_memory Memory> result<void> add_memory_clusters(region_map& map, const hwrpb_reader<Memory>& block)
 {
     constexpr unsigned page_shift = paging_8k::shift<0>;
