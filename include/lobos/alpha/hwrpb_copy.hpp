@@ -6,6 +6,12 @@
 /// console's own block stays as it is, for whoever stays if the exec is refused. The copy tells its own address, and
 /// all offsets in it go on from there; so it is contiguous, as the original is. What names the console's code and data
 /// by addresses goes on naming the console's.
+///
+/// The HWRPB is also a mailbox, and a copy of it is none: the console goes on looking into its own block. What a kernel
+/// writes for the console to find is lost in a copy (messages to other processors, by receive_ready and their slots,
+/// the routine they start at, the flags of a slot that say what a halt is to lead to), and what the console answers
+/// never gets there. So a kernel with a copy starts no other processor, and cannot say whether a halt is to boot again.
+/// See arch/alpha/PORT.md for what there is instead.
 
 #include <lobos/alpha/console_map.hpp>
 #include <lobos/alpha/memory_clusters.hpp>
@@ -14,16 +20,21 @@ namespace lobos::alpha {
 
 namespace detail {
 
-/// Where a block ends: all that it says of itself, and the parts whose size is known. Fault: bad_header (a part is out
-/// of reach; at: the physical address of the field that names it).
-template <physical_memory Memory> result<std::uint64_t> end_of_block(const hwrpb_reader<Memory>& block)
+/// Offsets in a block.
+struct block_extent {
+    std::uint64_t table; ///< where descriptors of memory can go: nothing else that is known lies there or behind it
+    std::uint64_t end;   ///< of all that is known
+};
+
+/// What a block says of itself, and the parts whose size is known. Fault: bad_header (a part is out of reach; at: the
+/// physical address of the field that names it).
+template <physical_memory Memory> result<block_extent> extent_of(const hwrpb_reader<Memory>& block)
 {
     const hwrpb& fixed = block.fixed();
     struct {
         std::uint64_t offset, count, size;
         std::size_t field;
     } parts[] = {
-        {0, 1, fixed.size, offsetof(hwrpb, size)},
         {fixed.slot_offset, fixed.slot_count, fixed.slot_size, offsetof(hwrpb, slot_offset)},
         // There are consoles that have one and count none.
         {fixed.terminal_offset, std::max(fixed.terminal_count, std::uint64_t{1}), fixed.terminal_size,
@@ -35,58 +46,87 @@ template <physical_memory Memory> result<std::uint64_t> end_of_block(const hwrpb
         const auto found = block.template part<callback_block>(fixed.callback_offset, offsetof(hwrpb, callback_offset));
         if (!found)
             return std::unexpected{found.error()};
-        parts[4].offset = fixed.callback_offset + sizeof(callback_block);
-        parts[4].count = found->mappings;
-    } else {
-        parts[3].count = 0;
+        parts[3].offset = fixed.callback_offset + sizeof(callback_block);
+        parts[3].count = found->mappings;
     }
     constexpr std::uint64_t reach = hwrpb_reader<Memory>::reach.raw();
-    std::uint64_t end = sizeof(hwrpb);
+    if (fixed.size > reach)
+        return refuse(fault_code::bad_header, stage::staging, block.address() + byte_count::of(offsetof(hwrpb, size)));
+    std::uint64_t end = sizeof(hwrpb); // of everything but the descriptors
     for (const auto& p : parts) {
-        if (p.count == 0 || (p.offset == 0 && p.field != offsetof(hwrpb, size)))
+        if (p.count == 0 || p.offset == 0)
             continue;
         // No product of two of these wraps.
         if (p.offset > reach || p.count > reach || p.size > reach || p.count * p.size > reach - p.offset)
             return refuse(fault_code::bad_header, stage::staging, block.address() + byte_count::of(p.field));
         end = std::max(end, p.offset + p.count * p.size);
     }
-    return end;
+    // Descriptors that are the last part are replaced in their place, so that copies of copies do not grow.
+    const std::uint64_t all = std::max(end, fixed.size);
+    const auto clusters = block.cluster_count();
+    if (!clusters)
+        return block_extent{all, all};
+    const std::uint64_t table = fixed.memory_offset;
+    const std::uint64_t table_end = table + sizeof(memory_descriptors) + *clusters * sizeof(memory_cluster);
+    bool last = end <= table && fixed.size <= table_end;
+    for (const std::uint64_t offset :
+        {fixed.hint_block_offset, fixed.configuration_offset, fixed.fru_offset, fixed.recognition_offset})
+        last = last && offset < table;
+    return block_extent{last ? table : all, std::max(all, table_end)};
+}
+
+/// Whether a block of `old_size` bytes may become one of `new_size` where the console has it: pages that it has not had
+/// could be the console's, which would go without them. Faults: mapping_conflict (at: the first such page), and those
+/// of list_console_mappings.
+template <physical_memory Memory>
+result<void> check_growth(const hwrpb_reader<Memory>& block, byte_count old_size, byte_count new_size)
+{
+    const virt_range before = console_home(old_size), after = console_home(new_size);
+    if (after.last() <= before.last())
+        return {};
+    const auto more = virt_range::between(before.last() + byte_count::of(1), after.last());
+    return list_console_mappings(block, [&](const mapping& m) -> result<void> {
+        if (const auto shared = intersection(m.virtual_range, more))
+            return refuse(fault_code::mapping_conflict, stage::staging, shared->first());
+        return {};
+    });
 }
 
 } // namespace detail
 
 /// Writes a copy of `block` that will lie at `at` into `out`, with `map` as its memory. Returns the bytes used. Faults:
 /// misaligned (at: `at`, no multiple of 8 KB), bad_header (a part of `block` is out of reach; at: the physical address
-/// of the field that names it), no_space (at: bytes needed). After a fault the contents of `out` mean nothing.
+/// of the field that names it; or from list_console_mappings), no_space (at: bytes needed), mapping_conflict (the copy
+/// takes more pages than the block, and the console has something where they would be; at: the virtual address). After
+/// a fault the contents of `out` mean nothing.
 template <physical_memory Memory>
 result<std::size_t> copy_hwrpb(
     Memory& memory, const hwrpb_reader<Memory>& block, const region_map& map, phys_addr at, std::span<std::byte> out)
 {
     if (!is_aligned(at, paging_8k::granule))
         return refuse(fault_code::misaligned, stage::staging, at);
-    const auto end = detail::end_of_block(block);
-    if (!end)
-        return std::unexpected{end.error()};
-    const auto offset = static_cast<std::size_t>((*end + 7) & ~std::uint64_t{7});
+    const auto extent = detail::extent_of(block);
+    if (!extent)
+        return std::unexpected{extent.error()};
+    const auto offset = static_cast<std::size_t>((extent->table + 7) & ~std::uint64_t{7});
     const auto rest = out.subspan(std::min(offset, out.size()));
     const auto described = make_memory_descriptors(map, rest);
     if (!described && described.error().code == fault_code::no_space)
         return refuse(fault_code::no_space, stage::staging, offset + described.error().at);
     if (!described)
         return described;
+    const std::size_t size = offset + *described;
+    if (auto free = detail::check_growth(block, byte_count::of(extent->end), byte_count::of(size)); !free)
+        return std::unexpected{free.error()};
     memory.read(block.address(), out.first(offset));
 
     hwrpb fixed = block.fixed();
     fixed.physical_address = at.raw();
     fixed.memory_offset = offset;
-    fixed.size = offset + *described;
-    fixed.checksum = 0;
-    std::array<std::uint64_t, offsetof(hwrpb, checksum) / 8> summed{};
-    std::ranges::copy(bytes_of(fixed).first(sizeof summed), std::as_writable_bytes(std::span{summed}).begin());
-    for (const std::uint64_t word : summed)
-        fixed.checksum += word;
+    fixed.size = size;
+    fixed.checksum = detail::quadword_sum(bytes_of(fixed).first(offsetof(hwrpb, checksum)));
     std::ranges::copy(bytes_of(fixed), out.begin());
-    return offset + *described;
+    return size;
 }
 
 } // namespace lobos::alpha

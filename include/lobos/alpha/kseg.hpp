@@ -6,8 +6,9 @@
 /// and no page table is asked [alpha/arm II-B]. Kernels live in it, and images are linked for it: their physical
 /// addresses are those below.
 ///
-/// kseg has 41 bits. The upper half of it is not memory but I/O on every machine that has kseg in this place: a 21264
-/// puts bit 40 of the address where bit 43 of the physical one is. So memory, here, is what has addresses of 40 bits.
+/// kseg has 41 bits. On a 21264 the upper half of it is I/O: bit 40 of the address is bit 43 of the physical one. What
+/// is older has its I/O in the lower half. So memory has addresses of 40 bits here, but not all that has them is
+/// memory: the HWRPB's clusters decide.
 
 #include <optional>
 
@@ -19,7 +20,7 @@ namespace lobos::alpha {
 inline constexpr virt_range kseg =
     virt_range::between(virt_addr::at(0xffff'fc00'0000'0000), virt_addr::at(0xffff'fdff'ffff'ffff));
 
-/// What memory kseg can reach.
+/// What memory kseg can reach: no more, and on some machines less.
 inline constexpr phys_range kseg_memory = phys_range::between(phys_addr::at(0), phys_addr::at(0xff'ffff'ffff));
 
 /// Where the kernel finds `p`, or nothing when it is no memory that kseg reaches.

@@ -5,6 +5,11 @@
 /// A HWRPB's clusters as a region map, and the other way round. What belongs to the console and the PALcode is
 /// reserved: they run there for as long as the machine does, before, during and after an exec. So is what no cluster
 /// has a word for, and the PALcode that a processor's slot names, wherever that lies.
+///
+/// Lost is what a cluster's bitmap says of pages that failed the console's test: it lies at any address, and whether
+/// memory is there only clusters say, which are not all read then. Linux looks at no bitmap either. Whoever knows of
+/// bad pages adds them to the map as `defective`, and the next kernel is told to leave them alone. What is told as
+/// usable is told as tested, with no bitmap.
 
 #include <algorithm>
 #include <utility>
@@ -26,6 +31,18 @@ inline result<void> add_told(
     if (!range)
         return refuse(fault_code::bad_range, stage::loading, field);
     return map.add(*range, kind);
+}
+
+/// What the console calls a checksum. Precondition: whole quadwords.
+inline std::uint64_t quadword_sum(std::span<const std::byte> of)
+{
+    std::uint64_t total = 0;
+    for (std::size_t i = 0; i < of.size(); i += 8) {
+        std::uint64_t word = 0;
+        std::ranges::copy(of.subspan(i, 8), std::as_writable_bytes(std::span{&word, 1}).begin());
+        total += word;
+    }
+    return total;
 }
 
 } // namespace detail
@@ -108,6 +125,7 @@ inline result<std::size_t> make_memory_descriptors(const region_map& map, std::s
         memory_cluster c{};
         c.first_page = first;
         c.pages = end - first;
+        c.tested_pages = usable ? c.pages : 0;
         c.usage = usage_of(r.kind);
         if (used + sizeof c <= out.size())
             std::ranges::copy(bytes_of(c), out.subspan(used).begin());
@@ -117,11 +135,7 @@ inline result<std::size_t> make_memory_descriptors(const region_map& map, std::s
     if (used > out.size())
         return refuse(fault_code::no_space, stage::staging, used);
     std::ranges::copy(bytes_of(head), out.begin());
-    for (std::size_t i = sizeof head.checksum; i < used; i += 8) {
-        std::uint64_t word = 0;
-        std::ranges::copy(out.subspan(i, 8), std::as_writable_bytes(std::span{&word, 1}).begin());
-        head.checksum += word;
-    }
+    head.checksum = detail::quadword_sum(out.first(used).subspan(sizeof head.checksum));
     std::ranges::copy(bytes_of(head), out.begin());
     return used;
 }

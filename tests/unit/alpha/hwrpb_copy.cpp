@@ -120,3 +120,86 @@ TEST_CASE("parts out of reach are not followed", "[alpha][hwrpb_copy]")
         CHECK(fault_of(copy(whole().set(c.field, c.value), none.map).done) == c.wanted);
     }
 }
+
+namespace {
+
+/// A copy of the copy, as the next kernel makes it.
+copied copy_again(const copied& c, const region_map& map)
+{
+    REQUIRE(c.done);
+    byte_memory memory{reach, phys_addr::at(to)};
+    memory.write(phys_addr::at(to), std::span{c.block}.first(*c.done));
+    const auto reader = hwrpb_reader<byte_memory>::open(memory, phys_addr::at(to));
+    REQUIRE(reader);
+    copied again;
+    again.done = copy_hwrpb(memory, *reader, map, phys_addr::at(to + 0x10'0000), again.block);
+    return again;
+}
+
+} // namespace
+
+TEST_CASE("copies of copies do not grow", "[alpha][hwrpb_copy]")
+{
+    const memory_map two{{phys_range::of(0_pa, 128_KiB), region_kind::reserved},
+        {phys_range::of(0x2'0000_pa, 1_MiB), region_kind::usable}};
+    const memory_map one{{phys_range::of(0_pa, 128_KiB), region_kind::reserved}};
+    const copied c = copy(whole(), two.map);
+    const copied again = copy_again(c, two.map);
+    CHECK(again.done == c.done);
+    CHECK(copy_again(c, one.map).done == *c.done - 56);
+    for (std::size_t offset = 0; offset < *c.done; offset += 8)
+        if (offset != 0 && offset != 288) { // its own address, and the sum
+            CAPTURE(offset);
+            CHECK(peek(again.block, offset, 8) == peek(c.block, offset, 8));
+        }
+}
+
+TEST_CASE("the descriptors' place is used again if nothing lies there or behind", "[alpha][hwrpb_copy]")
+{
+    constexpr std::size_t table = console_block::memory, table_end = table + 24 + 2 * 56;
+    const memory_map told{{phys_range::of(0_pa, 128_KiB), region_kind::reserved}};
+    const struct {
+        std::size_t field;
+        std::uint64_t value, place;
+    } cases[] = {
+        {24, 320, table}, {24, table_end, table}, {24, table_end + 8, table_end + 8},
+        {160, 328, table + 8}, // slots that reach into it
+    };
+    for (const auto& c : cases) {
+        CAPTURE(c.field, c.value);
+        const copied made = copy(console_block{}.set(c.field, c.value), told.map);
+        CHECK(made.done == c.place + 24 + 56);
+        CHECK(peek(made.block, 200, 8) == c.place);
+    }
+    const console_block sized = console_block{}.set(24, table_end); // what lies there cannot be read as descriptors
+    for (const console_block& unread : {console_block{sized}.set(200, table + 4), console_block{sized}.set(table, 1)})
+        CHECK(peek(copy(unread, told.map).block, 200, 8) == table_end);
+    for (const std::size_t field : {136u, 208u, 216u, 312u}) { // parts of no known size
+        CAPTURE(field);
+        for (const std::uint64_t offset : {std::uint64_t{table}, std::uint64_t{table_end}, ~std::uint64_t{0}})
+            CHECK(peek(copy(console_block{sized}.set(field, offset), told.map).block, 200, 8) == table_end);
+        CHECK(peek(copy(console_block{sized}.set(field, table - 8), told.map).block, 200, 8) == table);
+    }
+}
+
+TEST_CASE("a copy takes no page from the console", "[alpha][hwrpb_copy]")
+{
+    memory_map many{}; // more clusters than fit into a page
+    for (std::uint64_t i = 0; i < 100; ++i)
+        REQUIRE(many.map.add(phys_range::of(phys_addr::at(i * 0x4000), 8_KiB), region_kind::usable));
+    const auto from_page = [&](std::uint64_t v, std::uint64_t pages, const region_map& map) {
+        auto block = whole().set(callback + 48, v).set(callback + 56, from + 0x2000).set(callback + 64, pages);
+        auto memory = block.in_memory();
+        const auto reader = hwrpb_reader<byte_memory>::open(memory, phys_addr::at(from));
+        REQUIRE(reader);
+        bytes out(16384);
+        return fault_of(copy_hwrpb(memory, *reader, map, phys_addr::at(to), out));
+    };
+    CHECK(from_page(0x1000'4000, 1, many.map) == no_fault);
+    CHECK(from_page(0x1000'2000, 1, many.map) == fault{mapping_conflict, stage::staging, 0x1000'2000});
+    CHECK(from_page(0x0fff'e000, 3, many.map) == fault{mapping_conflict, stage::staging, 0x1000'2000});
+    CHECK(from_page(0x0fff'e000, 2, many.map) == no_fault);
+    CHECK(from_page(0x1000'2001, 1, many.map) == fault{bad_header, stage::loading, from + callback + 48});
+    const memory_map few{};
+    CHECK(from_page(0x1000'2000, 1, few.map) == no_fault);
+}

@@ -200,6 +200,7 @@ TEST_CASE("a page that is not all usable is not usable, and is told once", "[alp
         CHECK(clusters[i].first_page == wanted[i].first);
         CHECK(clusters[i].pages == wanted[i].pages);
         CHECK(clusters[i].usage == wanted[i].usage);
+        CHECK(clusters[i].tested_pages == (wanted[i].usage == 0 ? wanted[i].pages : 0));
         CHECK(clusters[i].bitmap_physical == 0);
     }
 }
