@@ -65,6 +65,11 @@ result<void> all_of_it(stub::memory& memory, phys_addr at, std::span<std::byte> 
     machine::write_entry(at.raw(), machine::system_entry::memory);
     machine::write_virtual_page_table(table->self());
     machine::drain_aborts();
+    machine::swap_ipl(7);
+    machine::store_byte(at.raw(), machine::load_byte(at.raw()));
+#ifdef __alpha_cix__
+    asm volatile("ctpop $31, $31"); // a 21264A's: behind those, the assembler still knows for which processor it works
+#endif
     return {};
 }
 
@@ -76,4 +81,5 @@ extern "C" void symbols_of_alpha(
 {
     if (const auto done = all_of_it(memory, phys_addr::at(at), out, context); !done)
         stub::keep(done.error());
+    machine::halt();
 }

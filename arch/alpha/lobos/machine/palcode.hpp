@@ -16,10 +16,6 @@ namespace lobos::machine {
 /// What `wrent` names, in its order.
 enum class system_entry : std::uint64_t { interrupt, arithmetic, memory, instruction, unaligned, system_call };
 
-/// Priorities of interrupts. The highest lets none through.
-inline constexpr std::uint64_t lowest_ipl = 0;
-inline constexpr std::uint64_t highest_ipl = 7;
-
 namespace pal {
 
 /// Call `Function` without arguments.
@@ -58,7 +54,7 @@ inline void drain_aborts()
     pal::call<0x02>();
 }
 
-/// swpipl. Returns the priority until now.
+/// swpipl: the priority of interrupts, of which 7 lets none through. Returns the one until now.
 inline std::uint64_t swap_ipl(std::uint64_t level)
 {
     return pal::call<0x35>(level);
