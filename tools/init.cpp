@@ -90,7 +90,9 @@ int main()
         {std::pair{"proc", "/proc"}, std::pair{"sysfs", "/sys"}, std::pair{"devtmpfs", "/dev"}})
         if (mount(type, at, type, 0, nullptr) != 0)
             std::printf("init: %s cannot be mounted\n", at);
-    std::ofstream{"/proc/sys/kernel/printk"} << "1\n"; // the kernel must not speak in the middle of our lines
+    // The kernel must not speak in the middle of our lines.
+    if (std::ofstream level{"/proc/sys/kernel/printk"}; !(level << "1\n" << std::flush))
+        std::printf("init: the kernel cannot be silenced\n");
 
     utsname name{};
     uname(&name);

@@ -26,8 +26,8 @@ alpha_linux_packages=(linux-source gcc-alpha-linux-gnu make bc bison flex xz-uti
 # takes the start of the first boot loaders.
 alpha_linux_options() {
     printf '%s=y\n' CONFIG_ALPHA_GENERIC CONFIG_PCI CONFIG_EXPERT CONFIG_PRINTK CONFIG_MULTIUSER CONFIG_MATHEMU \
-        CONFIG_BLK_DEV_INITRD CONFIG_RD_GZIP CONFIG_BINFMT_ELF CONFIG_BINFMT_SCRIPT CONFIG_PROC_FS CONFIG_SYSFS \
-        CONFIG_DEVTMPFS CONFIG_DEVMEM CONFIG_POSIX_TIMERS CONFIG_FUTEX CONFIG_TTY CONFIG_SERIAL_8250 \
+        CONFIG_BLK_DEV_INITRD CONFIG_RD_GZIP CONFIG_BINFMT_ELF CONFIG_BINFMT_SCRIPT CONFIG_PROC_FS CONFIG_PROC_SYSCTL \
+        CONFIG_SYSFS CONFIG_DEVTMPFS CONFIG_DEVMEM CONFIG_POSIX_TIMERS CONFIG_FUTEX CONFIG_TTY CONFIG_SERIAL_8250 \
         CONFIG_SERIAL_8250_CONSOLE
     printf '%s\n' 'CONFIG_LOCALVERSION="-lobos"' '# CONFIG_ALPHA_LEGACY_START_ADDRESS is not set'
 }
@@ -72,7 +72,7 @@ make_alpha_kernel() (
     in_source allnoconfig KCONFIG_ALLCONFIG="$1/options" >"$1/configure.log" 2>&1 || { tail -n 5 "$1/configure.log" >&2 && exit 1; }
     while read -r option; do
         grep --quiet --line-regexp --fixed-strings -- "$option" .config || { note "this Linux has no $option" && exit 1; }
-    done < <(grep -v '^#' "$1/options")
+    done <"$1/options"
     note "building Linux for Alpha, about 800 files"
     in_source --jobs "$(nproc)" vmlinux 2>&1 | report_progress "$1/build.log" || { tail -n 20 "$1/build.log" >&2 && exit 1; }
 )
