@@ -15,7 +15,7 @@ using namespace lobos::fuzz;
 namespace {
 
 constexpr std::uint64_t reach = 0x10'0000;
-constexpr std::size_t kept = 4096; // of the block; zeros follow
+constexpr std::size_t kept = 4096;                                          // of the block; zeros follow
 constexpr std::uint64_t dec = 0x42'5052'5748, qemu = 0x4857'5250'4200'0000; // who writes which identifier
 
 /// The block at `at`.

@@ -156,7 +156,8 @@ std::vector<memory_cluster> clusters_of(const region_map& map)
     CHECK(peek(out, 0, 8) == sum);
     CHECK(peek(out, 8, 8) == 0);
     std::vector<memory_cluster> clusters(count);
-    std::memcpy(clusters.data(), out.data() + 24, count * sizeof(memory_cluster));
+    if (count != 0)
+        std::memcpy(clusters.data(), out.data() + 24, count * sizeof(memory_cluster));
     return clusters;
 }
 
