@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later OR BSD-2-Clause
-// A HWRPB with any numbers in it, sums that are right where the input says so, and the region map made of it, against a
-// second reading. Nothing is read but what the reader says it reaches. Input: where the block lies and whether it is
+// A HWRPB with any numbers in it, sums that are right where the input says so, and what is made of it: the region map,
+// against a second reading; what the console wants in tables; and a copy, which has to say the same of memory, and is
+// copied again. Nothing is read but what the reader says it reaches. Input: where the block lies and whether it is
 // summed, then quadwords and where they go.
 
 #include <cstring>
 
-#include <lobos/alpha/memory_clusters.hpp>
+#include <lobos/alpha/hwrpb_copy.hpp>
 
 #include <tests/fuzz/naive_map.hpp>
 
@@ -15,13 +16,16 @@ using namespace lobos::fuzz;
 namespace {
 
 constexpr std::uint64_t reach = 0x10'0000;
-constexpr std::size_t kept = 4096;                                          // of the block; zeros follow
+constexpr std::size_t room = 0x2'0000; // for a copy
+
+/// Of the block itself; zeros follow.
+constexpr std::size_t kept = 4096;
 constexpr std::uint64_t dec = 0x42'5052'5748, qemu = 0x4857'5250'4200'0000; // who writes which identifier
 
-/// The block at `at`.
+/// The block at `at`: so many bytes, and zeros.
 class window {
 public:
-    explicit window(std::uint64_t at) : at_{at} {}
+    explicit window(std::uint64_t at, bytes block = bytes(kept)) : at_{at}, block_{std::move(block)} {}
 
     void read(phys_addr from, std::span<std::byte> out) const
     {
@@ -33,7 +37,7 @@ public:
     void peek(std::uint64_t offset, std::span<std::byte> out) const
     {
         for (std::size_t i = 0; i < out.size(); ++i)
-            out[i] = offset + i < kept ? block_[offset + i] : std::byte{0};
+            out[i] = offset + i < block_.size() ? block_[offset + i] : std::byte{0};
     }
     std::uint64_t word(std::uint64_t offset) const
     {
@@ -54,7 +58,7 @@ public:
 
 private:
     std::uint64_t at_;
-    bytes block_ = bytes(kept);
+    bytes block_;
 };
 
 void fill(input& in, window& w, std::uint64_t at, std::uint8_t shape)
@@ -65,8 +69,11 @@ void fill(input& in, window& w, std::uint64_t at, std::uint8_t shape)
     w.put(144, in.below(4));
     w.put(152, 168 + 8 * in.below(64));
     w.put(160, 320);
-    w.put(200, 1600);
-    w.put(1616, in.below(6));
+    w.put(200, (shape & 16) != 0 ? 3072 : 1600);
+    w.put(w.word(200) + 16, in.below(6));
+    w.put(24, 320);
+    w.put(192, (shape & 32) != 0 ? 0 : 2600);
+    w.put(2600 + 32, in.below(4));
     while (!in.empty()) {
         const std::uint64_t offset = in.number(2) % (kept / 8) * 8;
         w.put(offset, in.address());
@@ -145,6 +152,79 @@ std::optional<fault_code> reading(const window& w, naive_map& known)
     return std::nullopt;
 }
 
+/// The pages that tables have to have: whole ones, all of the block among them, and none that kseg has.
+void look_at_console(const alpha::hwrpb_reader<window>& block, std::uint64_t at)
+{
+    std::vector<mapping> put;
+    const auto done = alpha::map_console(block, [&put](const mapping& m) -> result<void> {
+        put.push_back(m);
+        return {};
+    });
+    for (const mapping& m : put) {
+        const piece v{m.virtual_range.first().raw(), m.virtual_range.last().raw()};
+        must(v.first % 8192 == 0 && v.last % 8192 == 8191 && m.physical.raw() % 8192 == 0, "pieces of pages");
+        must(wide{m.physical.raw()} + (v.last - v.first) < wide{1} << 64, "a mapping that wraps");
+        must(v.last < 0xffff'fc00'0000'0000 || v.first >= 0xffff'fe00'0000'0000, "a table for kseg");
+    }
+    const std::uint64_t size = block.fixed().size;
+    const bool sized = size != 0 && size <= reach;
+    must(put.empty() != sized, "a HWRPB without a place, or a place for none");
+    if (sized)
+        must(put[0].physical.raw() == at && put[0].virtual_range.first().raw() == 0x1000'0000 &&
+                put[0].virtual_range.size().raw() == (size + 8191) / 8192 * 8192,
+            "the HWRPB is elsewhere");
+    if (!done)
+        must(done.error().code == fault_code::bad_header && done.error().in == stage::loading, "another fault");
+}
+
+/// Whether `copy`, what became of `map` when it was told as clusters and read again, says the same page by page.
+void must_say_the_same(const region_map& copy, const region_map& map)
+{
+    for (const region& r : copy.regions())
+        must(
+            r.kind != region_kind::usable || !map.first_not(region_kind::usable, r.range), "memory that was not there");
+    for (const region& r : map.regions()) {
+        const wide end = std::min<wide>((wide{r.range.last().raw()} + 1) / 8192 * 8192, wide{1} << 45);
+        const wide first = (wide{r.range.first().raw()} + 8191) / 8192 * 8192;
+        if (first >= end)
+            continue;
+        const auto pages = phys_range::between(
+            phys_addr::at(static_cast<std::uint64_t>(first)), phys_addr::at(static_cast<std::uint64_t>(end - 1)));
+        const bool own = r.kind == region_kind::usable || r.kind >= region_kind::safe;
+        must(!copy.first_not(own ? r.kind : region_kind::reserved, pages), "memory that is something else now");
+    }
+}
+
+/// Copies the block, opens the copy, and copies that.
+void look_at_copy(window& w, const alpha::hwrpb_reader<window>& block, const region_map& map)
+{
+    constexpr std::uint64_t to = 0x40'0000;
+    bytes out(room);
+    const auto copied = alpha::copy_hwrpb(w, block, map, phys_addr::at(to), out);
+    if (!copied) {
+        const fault f = copied.error();
+        must(f.code == fault_code::bad_header || f.code == fault_code::no_space ||
+                f.code == fault_code::mapping_conflict,
+            "another fault");
+        must(f.code != fault_code::no_space || f.at > room, "no room, though there is some");
+        return;
+    }
+    must(*copied <= room, "more than there is room for");
+    out.resize(*copied);
+    window copy{to, out};
+    const auto opened = alpha::hwrpb_reader<window>::open(copy, phys_addr::at(to));
+    must(opened && opened->fixed().size == *copied, "a copy that cannot be opened");
+    std::vector<region> storage(4096);
+    region_map read{storage};
+    must(alpha::add_memory_clusters(read, *opened).has_value(), "a copy that says nothing of memory");
+    must_say_the_same(read, map);
+    look_at_console(*opened, to);
+    bytes again(room);
+    must(alpha::copy_hwrpb(copy, *opened, map, phys_addr::at(to), again) == *copied, "a copy of a copy that grows");
+    again.resize(*copied);
+    must(again == out, "a copy of a copy that is another");
+}
+
 } // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size)
@@ -175,5 +255,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
         must(field >= at && field - at < reach, "a fault that points elsewhere");
     }
     must_agree(map, known);
+    look_at_console(*block, at);
+    if (added)
+        look_at_copy(w, *block, map);
     return 0;
 }

@@ -26,8 +26,8 @@ struct block_extent {
     std::uint64_t end;   ///< of all that is known
 };
 
-/// What a block says of itself, and the parts whose size is known. Fault: bad_header (a part is out of reach; at: the
-/// physical address of the field that names it).
+/// What a block says of itself, and the parts whose size is known. Others that begin behind all of these are lost in a
+/// copy. Fault: bad_header (a part is out of reach; at: the physical address of the field that names it).
 template <physical_memory Memory> result<block_extent> extent_of(const hwrpb_reader<Memory>& block)
 {
     const hwrpb& fixed = block.fixed();
@@ -68,10 +68,7 @@ template <physical_memory Memory> result<block_extent> extent_of(const hwrpb_rea
         return block_extent{all, all};
     const std::uint64_t table = fixed.memory_offset;
     const std::uint64_t table_end = table + sizeof(memory_descriptors) + *clusters * sizeof(memory_cluster);
-    bool last = end <= table && fixed.size <= table_end;
-    for (const std::uint64_t offset :
-        {fixed.hint_block_offset, fixed.configuration_offset, fixed.fru_offset, fixed.recognition_offset})
-        last = last && offset < table;
+    const bool last = end <= table && fixed.size <= table_end;
     return block_extent{last ? table : all, std::max(all, table_end)};
 }
 
