@@ -43,7 +43,9 @@ TEMPLATE_TEST_CASE("Linux is entered in 64-bit mode on four levels, and finds ev
     const copy_regime regime = GENERATE(copy_regime::paged, copy_regime::unpaged);
     CAPTURE(seed, regime == copy_regime::paged);
     linux64_world<TestType> s{seed};
-    const linux64_entry contract{*s.image, {.acpi_rsdp = phys_addr::at(0xf5a0)}};
+    const phys_addr rsdp = phys_addr::at(0xf5a0);
+    s.machine.memory().write(rsdp, bytes(20)); // of the first revision
+    const linux64_entry contract{*s.image, {.acpi_rsdp = rsdp}};
     auto staged = prepare(s.machine, contract, {.copy = regime});
     REQUIRE(staged);
     const exec_plan plan = staged->plan();

@@ -17,6 +17,7 @@ TEST_CASE("a Linux kernel with initrd replaces the running kernel, to the last b
     const auto image = s.load();
     REQUIRE(image);
     const auto rsdp = phys_addr::at(0xf5a0);
+    s.machine.memory().write(rsdp, bytes(20)); // of the first revision
     const x86::linux32_entry contract{*image, {.acpi_rsdp = rsdp}};
     auto staged = prepare(s.machine, contract);
     REQUIRE(staged);

@@ -44,8 +44,9 @@ inline constexpr std::size_t e820_max_entries = 128;
 
 /// What the loader does not know: where things lie that are not part of the image.
 struct linux_parameters {
-    phys_addr command_line_at;                ///< of `linux_image::command_line` and a terminator
-    std::optional<phys_addr> acpi_rsdp = {};  ///< if known: a kernel on a machine without a BIOS cannot find it itself
+    phys_addr command_line_at; ///< of `linux_image::command_line` and a terminator
+    /// If known: a kernel on a machine without a BIOS cannot find it itself. Where the glue's memory() can read it.
+    std::optional<phys_addr> acpi_rsdp = {};
     std::optional<efi_firmware> efi = {};     ///< with the memory map that is told
     std::span<const std::byte> rng_seed = {}; ///< random bytes that nobody else has, or none; goes into setup data
 };

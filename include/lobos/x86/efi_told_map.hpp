@@ -67,7 +67,7 @@ result<void> for_each_told(M& memory, const efi_firmware& firmware, const region
             for (const region& r : handed_over.regions()) {
                 const auto common = intersection(r.range, range);
                 const bool safe = r.kind == region_kind::safe;
-                if (!(r.kind == region_kind::usable || safe) || !common)
+                if ((r.kind != region_kind::usable && !safe) || !common)
                     continue;
                 const std::uint64_t first = (common->first().raw() - d.physical + in_page) & ~in_page;
                 const std::uint64_t behind = (common->last().raw() - d.physical + 1) & ~in_page;
