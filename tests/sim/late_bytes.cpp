@@ -108,9 +108,9 @@ TEST_CASE("a file in its own destination, page by page in another order, costs a
 
 TEST_CASE("an image of nine tenths of memory, scattered over its own destination")
 {
-    const std::uint64_t ram = effort(4u, 16u, 16u) << 20;
-    const byte_count size = byte_count::of(ram / 10 * 9);
-    sim::x86_kernel k{byte_count::of(ram)};
+    constexpr byte_count ram = byte_count::of(16u << 20);
+    constexpr byte_count size = byte_count::of((16u << 20) / 10 * 9);
+    sim::x86_kernel k{ram};
     bytes file(static_cast<std::size_t>(size.raw()));
     for (std::size_t i = 0; i < file.size(); ++i)
         file[i] = pattern(i ^ i >> 12);
