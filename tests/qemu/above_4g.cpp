@@ -25,40 +25,9 @@ stack_end:
     .text                               # where the compiler believes to be
 )");
 
+#include "serial.hpp" // its code lies behind the entry
+
 namespace {
-
-void out(std::uint16_t port, std::uint8_t value)
-{
-    asm volatile("outb %0, %1" : : "a"(value), "Nd"(port));
-}
-
-std::uint8_t in(std::uint16_t port)
-{
-    std::uint8_t value;
-    asm volatile("inb %1, %0" : "=a"(value) : "Nd"(port));
-    return value;
-}
-
-void say(const char* text)
-{
-    constexpr std::uint16_t serial = 0x3f8;
-    for (; *text != 0; ++text) {
-        while ((in(serial + 5) & 0x20) == 0) {
-        }
-        out(serial, static_cast<std::uint8_t>(*text));
-    }
-}
-
-void say_hex(std::uint64_t number)
-{
-    char digits[17];
-    char* at = digits + sizeof digits;
-    *--at = 0;
-    do
-        *--at = "0123456789abcdef"[number % 16];
-    while ((number /= 16) != 0);
-    say(at);
-}
 
 volatile std::uint32_t data[8192] = {1, 2, 3};
 volatile std::uint32_t zeros[8192];
@@ -77,11 +46,11 @@ bool all_there()
 extern "C" void told(std::uint32_t magic, std::uint64_t info, std::uint64_t here)
 {
     say("above: at ");
-    say_hex(here);
+    say_number<16>(here);
     say(all_there() ? "\nabove: all there\n" : "\nabove: not all there\n");
     say(magic == 0x2bad'b002 ? "above: loader: yes\n" : "above: loader: no\n");
     say("above: told at ");
-    say_hex(info);
+    say_number<16>(info);
     say("\nabove: that was all\n");
-    out(0xf4, 1);
+    power_off();
 }

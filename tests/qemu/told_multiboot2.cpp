@@ -38,40 +38,9 @@ stack_end:
     .text                               # where the compiler believes to be
 )");
 
+#include "serial.hpp" // its code lies behind the entry
+
 namespace {
-
-void out(std::uint16_t port, std::uint8_t value)
-{
-    asm volatile("outb %0, %1" : : "a"(value), "Nd"(port));
-}
-
-std::uint8_t in(std::uint16_t port)
-{
-    std::uint8_t value;
-    asm volatile("inb %1, %0" : "=a"(value) : "Nd"(port));
-    return value;
-}
-
-void say(const char* text)
-{
-    constexpr std::uint16_t serial = 0x3f8;
-    for (; *text != 0; ++text) {
-        while ((in(serial + 5) & 0x20) == 0) {
-        }
-        out(serial, static_cast<std::uint8_t>(*text));
-    }
-}
-
-void say(std::uint32_t number)
-{
-    char digits[11];
-    char* at = digits + sizeof digits;
-    *--at = 0;
-    do
-        *--at = static_cast<char>('0' + number % 10);
-    while ((number /= 10) != 0);
-    say(at);
-}
 
 struct tag {
     std::uint32_t type, size;
@@ -130,18 +99,18 @@ extern "C" void told(std::uint32_t magic, const char* info)
             say("told: module: ");
             say(t->bytes(16));
             say(" ");
-            say(t->word(12) - t->word(8));
+            say_number<10>(t->word(12) - t->word(8));
         } else if (t->type == 6) {
             say("told: usable MiB: ");
-            say(usable_mebibytes(*t));
+            say_number<10>(usable_mebibytes(*t));
         } else if (t->type == 12) {
             say("told: 64-bit EFI: ");
             say(is_system_table(reinterpret_cast<const char*>(t->word(8))) ? "yes" : "no");
         } else if (t->type == 17) {
             say("told: free MiB by EFI: ");
-            say(free_mebibytes(*t));
+            say_number<10>(free_mebibytes(*t));
             say("\ntold: of EFI at run time: ");
-            say(at_run_time(*t));
+            say_number<10>(at_run_time(*t));
         } else if (t->type == 14 || t->type == 15) {
             say("told: root pointer: ");
             say(t->bytes(8)[0] == 'R' && t->bytes(8)[4] == 'P' ? "yes" : "no");
@@ -151,5 +120,5 @@ extern "C" void told(std::uint32_t magic, const char* info)
         say("\n");
     }
     say("told: that was all\n");
-    out(0xf4, 1);
+    power_off();
 }
