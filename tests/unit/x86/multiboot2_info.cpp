@@ -2,7 +2,7 @@
 #include <lobos/x86/multiboot2_info.hpp>
 
 #include <tests/catch.hpp>
-#include <tests/support/byte_memory.hpp>
+#include <tests/support/multiboot2_block.hpp>
 
 using namespace lobos;
 using namespace lobos::test;
@@ -10,42 +10,11 @@ using enum fault_code;
 
 namespace {
 
-constexpr std::uint64_t at = 0x9'0000; // where the block lies
-constexpr std::size_t room = 4096;
+using namespace multiboot2_block;
 
-phys_range from_to(std::uint64_t first, std::uint64_t last)
-{
-    return phys_range::between(phys_addr::at(first), phys_addr::at(last));
-}
 fault staging(fault_code code, std::uint64_t where)
 {
     return {code, stage::staging, where};
-}
-
-memory_map pc()
-{
-    return memory_map{{from_to(0, 0x9'fbff), region_kind::usable},
-        {from_to(0x10'0000, 0x7ff'ffff), region_kind::usable},
-        {from_to(0x1'0000'0000, 0x1'0000'0fff), region_kind::safe}};
-}
-
-const multiboot_module modules[] = {{from_to(0x20'0000, 0x20'0fff), "initrd"}, {from_to(0x30'0000, 0x30'0000), ""}};
-
-// Tags at 0x08 command line (16), 0x18 loader (14), 0x28 module (23), 0x40 module (17), 0x58 sizes (16), 0x68 map
-// (16 + 3 * 24 = 88), 0xc0 RSDP (8 + 20), 0xe0 end.
-bytes small()
-{
-    byte_memory memory{room, phys_addr::at(at)};
-    bytes out(room, std::byte{0xa5}), rsdp(20, std::byte{0x11});
-    memory.write(phys_addr::at(at), out);
-    const auto used = write_multiboot2_info(memory, pc().map, modules, "quiet 1", {.rsdp = rsdp},
-        phys_range::of(phys_addr::at(at), byte_count::of(room - 8)));
-    REQUIRE(fault_of(used) == no_fault);
-    CHECK(*used == 0xe8_bytes);
-    memory.read(phys_addr::at(at), out);
-    for (std::size_t i = 0xe8; i < room; ++i)
-        CHECK(out[i] == (i < room - 8 ? std::byte{0} : std::byte{0xa5}));
-    return out;
 }
 
 /// What is written into `size` bytes at `where`.
