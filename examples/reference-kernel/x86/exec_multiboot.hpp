@@ -87,7 +87,7 @@ inline lobos::text_line exec_pvh(const exec_request& request)
     };
     if (request.asked.initrd.empty())
         return enter({});
-    return with_initrd(request, [&](const file_in_memory& initrd) {
+    return with_file(request, request.asked.initrd, [&](const file_in_memory& initrd) {
         const auto place = add_module(*image, initrd.source(), request.host.map);
         if (!place)
             return in_words(place.error());

@@ -45,18 +45,18 @@ inline lobos::text_line turn_features_on(bool long_mode)
 {
     namespace machine = lobos::machine;
     namespace x86 = lobos::x86;
-    machine::write_cr0(machine::read_cr0() | static_cast<std::uintptr_t>(x86::cr0::write_protect));
-    const std::uint32_t highest = machine::cpuid(0).eax;
-    std::uint64_t on = machine::read_cr4();
+    lobos::machine::write_cr0(lobos::machine::read_cr0() | static_cast<std::uintptr_t>(x86::cr0::write_protect));
+    const std::uint32_t highest = lobos::machine::cpuid(0).eax;
+    std::uint64_t on = lobos::machine::read_cr4();
     lobos::text_line names{"processor: WP"};
     for (const processor_feature& f : wanted_features) {
-        const bool offered = f.leaf <= highest && ((machine::cpuid(f.leaf).*f.answer) >> f.position & 1) != 0;
+        const bool offered = f.leaf <= highest && ((lobos::machine::cpuid(f.leaf).*f.answer) >> f.position & 1) != 0;
         if (!offered || (f.long_mode_only && !long_mode))
             continue;
         on |= f.bit;
         names.add(" ").add(f.name);
     }
-    machine::write_cr4(static_cast<std::uintptr_t>(on));
+    lobos::machine::write_cr4(static_cast<std::uintptr_t>(on));
     return names;
 }
 

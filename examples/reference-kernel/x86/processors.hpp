@@ -26,7 +26,7 @@ public:
         count = std::min<std::uint32_t>(count, trampoline_page::most + 1);
         trampoline_page page{};
         for (; page.count + 1 < count; ++page.count) {
-            const auto root = cloned_root(machine::processor{}.facts().table_root);
+            const auto root = cloned_root(lobos::machine::processor{}.facts().table_root);
             const auto stack = frame_pool.take_lowest();
             if (!root || !stack)
                 break;
@@ -35,18 +35,18 @@ public:
         started_ = page.count != 0;
         if (!started_)
             return 1;
-        page.cr4 = machine::read_cr4();
-        page.efer = machine::processor_features{}.efer() & ~x86::efer::long_mode_active;
-        page.cr0 = machine::read_cr0();
+        page.cr4 = lobos::machine::read_cr4();
+        page.efer = lobos::machine::processor_features{}.efer() & ~x86::efer::long_mode_active;
+        page.cr0 = lobos::machine::read_cr0();
         page.entry = reinterpret_cast<std::uintptr_t>(&run);
-        const auto gdtr = machine::read_gdtr();
+        const auto gdtr = lobos::machine::read_gdtr();
         page.gdt_limit = gdtr.limit;
         std::memcpy(page.gdt_base, reinterpret_cast<const std::byte*>(&gdtr) + sizeof gdtr.limit, sizeof gdtr.base);
         memory.write(
             trampoline_page::at, {trampoline_begin, static_cast<std::size_t>(trampoline_end - trampoline_begin)});
         store(memory, trampoline_page::at + byte_count::of(trampoline_page::fields_offset), page);
 
-        machine::other_processors others{local_apic()};
+        lobos::machine::other_processors others{local_apic()};
         (void)others.start(trampoline_page::at);
         for (int ms = 0; ms < 1000 && arrived() < page.count; ++ms)
             others.wait_microseconds(1000);
