@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include <lobos/plan/plan.hpp>
@@ -22,45 +23,68 @@ class snapshot {
 public:
     static constexpr std::uint16_t unknown = 0x100;
 
-    snapshot(const sim::memory& memory, byte_count ram) : bytes_(static_cast<std::size_t>(ram.raw()), unknown)
+    snapshot(const sim::memory& memory, byte_count ram)
+        : size_{static_cast<std::size_t>(ram.raw())},
+          chunks_((size_ + chunk - 1) / chunk)
     {
-        memory.for_each_written([&](phys_addr at, std::byte b) {
-            bytes_[static_cast<std::size_t>(at.raw())] = std::to_integer<std::uint8_t>(b);
-        });
+        memory.for_each_written([&](phys_addr at, std::byte b) { (*this)[at.raw()] = std::to_integer<std::uint8_t>(b); });
     }
-    std::uint16_t& operator[](std::uint64_t at) { return bytes_[static_cast<std::size_t>(at)]; }
-    std::size_t size() const { return bytes_.size(); }
-    friend bool operator==(const snapshot&, const snapshot&) = default;
+    std::uint16_t& operator[](std::uint64_t at)
+    {
+        auto& bytes = chunks_.at(static_cast<std::size_t>(at / chunk));
+        if (bytes.empty())
+            bytes.assign(chunk, unknown);
+        return bytes[static_cast<std::size_t>(at % chunk)];
+    }
+    std::uint16_t operator[](std::uint64_t at) const
+    {
+        const auto& bytes = chunks_.at(static_cast<std::size_t>(at / chunk));
+        return bytes.empty() ? unknown : bytes[static_cast<std::size_t>(at % chunk)];
+    }
+    std::size_t size() const { return size_; }
+
+    /// The addresses at which they differ: the first one, and how many there are.
+    std::pair<std::uint64_t, std::size_t> difference(const snapshot& other) const
+    {
+        std::pair<std::uint64_t, std::size_t> found{0, 0};
+        for (std::uint64_t at = 0; at < size_; at += chunk)
+            if (chunks_[at / chunk] != other.chunks_[at / chunk])
+                for (std::uint64_t i = at; i < at + chunk; ++i)
+                    if ((*this)[i] != other[i] && found.second++ == 0)
+                        found.first = i;
+        return found;
+    }
 
 private:
-    std::vector<std::uint16_t> bytes_;
+    static constexpr std::size_t chunk = 4096;
+    std::size_t size_;
+    std::vector<std::vector<std::uint16_t>> chunks_; ///< none for one that is all unknown
 };
 
 /// Memory as the image wants it, computed byte by byte from the plan's image and the memory before; the bytes that the
 /// overlay may use as it likes are `unknown`.
-inline snapshot wanted_memory(const exec_plan& plan, snapshot before)
+inline snapshot wanted_memory(const exec_plan& plan, const snapshot& before)
 {
     snapshot after = before;
-    const auto safe = [&](std::uint64_t at) {
-        return std::ranges::any_of(
-            plan.safe, [&](const safe_region& r) { return r.range.contains(phys_addr::at(at)); });
-    };
     for (const segment& s : plan.image) {
+        if (s.what != content::copy && s.what != content::zero)
+            continue;
         std::vector<std::uint64_t> sources;
         if (s.what == content::copy)
             for (const extent& e : s.file)
                 for (std::uint64_t i = 0; i < e.size.raw(); ++i)
                     sources.push_back(e.is_zeros() ? no_source : e.at.raw() + i);
         for (std::uint64_t i = 0; i < s.destination.size().raw(); ++i) {
-            const std::uint64_t at = s.destination.first().raw() + i;
-            if (safe(at))
-                continue;
             const std::uint64_t source =
                 s.what == content::copy ? sources.at(static_cast<std::size_t>(s.file_offset.raw() + i)) : no_source;
-            if (s.what == content::copy || s.what == content::zero)
-                after[at] = source == no_source ? std::uint16_t{0} : before[source];
+            after[s.destination.first().raw() + i] = source == no_source ? std::uint16_t{0} : before[source];
         }
     }
+    for (const segment& s : plan.image)
+        for (const safe_region& r : plan.safe)
+            if (const auto hole = intersection(s.destination, r.range))
+                for (std::uint64_t at = hole->first().raw(); at <= hole->last().raw(); ++at)
+                    after[at] = before[at];
     return after;
 }
 
@@ -98,12 +122,8 @@ inline void check_memory(const exec_plan& plan, const snapshot& before, snapshot
     for (const phys_range& r : habits.own)
         if (std::ranges::none_of(plan.image, [&](const segment& s) { return s.destination.overlaps(r); }))
             forget(r);
-    std::size_t different = 0;
-    for (std::uint64_t at = 0; at < after.size(); ++at)
-        if (after[at] != wanted[at] && different++ == 0) {
-            CAPTURE(at, after[at], wanted[at]);
-            CHECK(after[at] == wanted[at]);
-        }
+    const auto [at, different] = std::as_const(after).difference(wanted);
+    CAPTURE(at, after[at], wanted[at]);
     CHECK(different == 0);
 }
 
