@@ -27,7 +27,8 @@ public:
         : size_{static_cast<std::size_t>(ram.raw())},
           chunks_((size_ + chunk - 1) / chunk)
     {
-        memory.for_each_written([&](phys_addr at, std::byte b) { (*this)[at.raw()] = std::to_integer<std::uint8_t>(b); });
+        memory.for_each_written(
+            [&](phys_addr at, std::byte b) { (*this)[at.raw()] = std::to_integer<std::uint8_t>(b); });
     }
     std::uint16_t& operator[](std::uint64_t at)
     {
