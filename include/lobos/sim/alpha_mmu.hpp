@@ -140,7 +140,7 @@ private:
         found page;
         if (const std::uint64_t* known = data_.find(space, at))
             page.entry = *known;
-        else if (page = walk(at, record); !page.fault && !(page.entry & valid))
+        else if (page = walk(at, record); !page.fault && !names_table(page.entry))
             page.fault = missing(page.entry);
         if (page.fault)
             return page;
@@ -162,11 +162,12 @@ private:
             const std::uint64_t entry = load_entry(table + 8 * index, record);
             if (level == 0)
                 return {.entry = entry, .is_new = true};
-            if ((entry & (valid | kernel_read)) != (valid | kernel_read))
+            if (!names_table(entry))
                 return {.fault = missing(entry)};
             table = physical_of(entry, 0);
         }
     }
+    static constexpr bool names_table(std::uint64_t entry) { return (entry & valid) && (entry & kernel_read); }
     static constexpr alpha_fault missing(std::uint64_t entry)
     {
         return (entry & kernel_read) ? alpha_fault::translation_not_valid : alpha_fault::access_violation;
