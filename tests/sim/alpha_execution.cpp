@@ -9,7 +9,7 @@ using namespace lobos;
 using namespace lobos::literals;
 using sim::access_kind;
 using sim::alpha_exception;
-using r = sim::alpha_register;
+using reg = sim::alpha_register;
 
 namespace {
 
@@ -76,9 +76,9 @@ TEST_CASE("addresses are computed with the sign of their displacement")
     CHECK(p.t0_after(0x2422'ffff) == data - 0x1'0000); // ldah $1,-1($2)
     CHECK(p.t0_after(0x243f'7fff) == 0x7fff'0000);     // ldah $1,32767($31)
     CHECK(p.run(0x23e2'0040) == code + 4);             // lda $31,64($2)
-    CHECK(p.general[r::zero] == 0);
+    CHECK(p.general[reg::zero] == 0);
     CHECK(p.run(0x4022'041f) == code + 4); // addq $1,$2,$31
-    CHECK(p.general[r::zero] == 0);
+    CHECK(p.general[reg::zero] == 0);
 }
 
 TEST_CASE("loads take what is there, longwords with their sign, bytes and words without")
@@ -153,7 +153,7 @@ TEST_CASE("a load into no register touches nothing, and a store of none stores 0
     processor p;
     p.model = sim::alpha_model::ev67();
     p.general.set(2, 0x1234'5678'9abc'def1); // no address
-    p.general.set(r::sp, 0x1234'5678'9abc'def1);
+    p.general.set(reg::sp, 0x1234'5678'9abc'def1);
     for (const std::uint32_t word : {0xa7e2'0000u, 0xa3e2'0001u, 0x2ffe'0000u, 0x2be2'0000u}) // ldq, ldl, unop, ldbu
         CHECK(p.run(word) == code + 4);
     CHECK(p.record.bytes(access_kind::read) == 0);
@@ -190,16 +190,16 @@ TEST_CASE("jumps and calls leave where they came from")
     processor p;
     CHECK(p.run(0xc3ff'ffff) == code);      // br $31, to itself
     CHECK(p.run(0xd340'0003) == code + 16); // bsr $26,.+16
-    CHECK(p.general[r::ra] == code + 4);
-    p.general.set(r::pv, data + 3);    // the last two bits are no part of an address
+    CHECK(p.general[reg::ra] == code + 4);
+    p.general.set(reg::pv, data + 3);  // the last two bits are no part of an address
     CHECK(p.run(0x6b5b'4000) == data); // jsr $26,($27)
-    CHECK(p.general[r::ra] == code + 4);
+    CHECK(p.general[reg::ra] == code + 4);
     CHECK(p.run(0x6bfa'8001, code + 64) == code + 4); // ret $31,($26),1
     CHECK(p.run(0x6be2'0000) == data);                // jmp $31,($2)
     CHECK(p.run(0x6842'4000) == data);                // jsr $2,($2)
     CHECK(p.general[2] == code + 4);
     CHECK(p.run(0x6b42'c000, code + 32) == code + 4); // jsr_coroutine $26,($2)
-    CHECK(p.general[r::ra] == code + 36);
+    CHECK(p.general[reg::ra] == code + 36);
 }
 
 TEST_CASE("barriers and hints do nothing, and the cycle counter counts")

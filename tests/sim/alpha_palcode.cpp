@@ -9,7 +9,7 @@ using namespace lobos::literals;
 using sim::access_kind;
 using sim::alpha_entry;
 using sim::alpha_exception;
-using r = sim::alpha_register;
+using reg = sim::alpha_register;
 
 namespace {
 
@@ -23,9 +23,9 @@ struct processor : sim::alpha_palcode {
     processor() : alpha_palcode{ram}
     {
         ram.add_ram(phys_range::of(0_pa, 1_MiB));
-        for (unsigned i = 0; i < r::count; ++i)
+        for (unsigned i = 0; i < reg::count; ++i)
             general.set(i, old(i));
-        general.set(r::sp, stack);
+        general.set(reg::sp, stack);
         pcbb = 0x8000;
         pc = code;
         kernel_gp = 0x6b67'7000;
@@ -33,12 +33,12 @@ struct processor : sim::alpha_palcode {
     static std::uint64_t old(unsigned which) { return 0x0ead'0000 + which; }
 
     /// Calls the PALcode. What it returns.
-    std::uint64_t call(std::uint32_t function, std::uint64_t a0 = old(r::a0), std::uint64_t a1 = old(r::a1))
+    std::uint64_t call(std::uint32_t function, std::uint64_t a0 = old(reg::a0), std::uint64_t a1 = old(reg::a1))
     {
-        general.set(r::a0, a0);
-        general.set(r::a1, a1);
+        general.set(reg::a0, a0);
+        general.set(reg::a1, a1);
         run(function);
-        return general[r::v0];
+        return general[reg::v0];
     }
     void run(std::uint32_t word)
     {
@@ -55,9 +55,9 @@ struct processor : sim::alpha_palcode {
 /// Whether registers other than `lost` are as they were.
 bool kept(const processor& p, std::initializer_list<unsigned> lost)
 {
-    for (unsigned i = 0; i < r::zero; ++i) {
+    for (unsigned i = 0; i < reg::zero; ++i) {
         const bool may_change = std::ranges::find(lost, i) != lost.end();
-        if (!may_change && i != r::sp && p.general[i] != processor::old(i))
+        if (!may_change && i != reg::sp && p.general[i] != processor::old(i))
             return false;
     }
     return true;
@@ -72,13 +72,13 @@ TEST_CASE("a call returns what it returns, spoils what it may, and goes on behin
     p.user_sp = 0x1234;
     CHECK(p.call(0x3c) == 3); // whami
     CHECK(p.pc == code + 4);
-    CHECK(kept(p, {r::v0, r::t0, r::t8, r::t9, r::t10, r::t11, r::a0}));
-    for (const unsigned lost : {r::t0, r::t8, r::t9, r::t10, r::t11, r::a0})
+    CHECK(kept(p, {reg::v0, reg::t0, reg::t8, reg::t9, reg::t10, reg::t11, reg::a0}));
+    for (const unsigned lost : {reg::t0, reg::t8, reg::t9, reg::t10, reg::t11, reg::a0})
         CHECK(p.general[lost] != processor::old(lost));
-    const std::uint64_t rubbish = p.general[r::t0];
+    const std::uint64_t rubbish = p.general[reg::t0];
 
     CHECK(p.call(0x3a) == 0x1234); // rdusp
-    CHECK(p.general[r::t0] != rubbish);
+    CHECK(p.general[reg::t0] != rubbish);
     p.call(0x38, 0x5678); // wrusp
     CHECK(p.call(0x3a) == 0x5678);
     CHECK(p.call(0x35, 7) == 0); // swpipl
@@ -90,11 +90,11 @@ TEST_CASE("a call returns what it returns, spoils what it may, and goes on behin
     p.call(0x2d, 0x2'0000'0000); // wrvptptr
     CHECK(p.mmu.vptb == 0x2'0000'0000);
 
-    p.general.set(r::v0, 17);
+    p.general.set(reg::v0, 17);
     CHECK(p.call(0x02) == 17); // draina
     CHECK(p.call(0x34, handler + 3, 2) == 17);
     CHECK(p.entries[2] == handler);
-    CHECK(p.general[r::a1] != 2);
+    CHECK(p.general[reg::a1] != 2);
     CHECK_THROWS_AS(p.call(0x34, handler, 6), sim::machine_error);
     CHECK_THROWS_AS(p.call(0x09), sim::machine_error); // cserve
 }
@@ -123,13 +123,13 @@ TEST_CASE("swpctx saves a context and loads another")
     const std::uint64_t next[] = {kseg + 0x4000, 0x3333, 0x77, 9ull << 32 | 5000, 0x4444, 1};
     p.ram.write(0x9080_pa, std::as_bytes(std::span{next}));
     CHECK(p.call(0x30, 0x9080) == 0x8000);
-    CHECK(kept(p, {r::v0, r::t0, r::t8, r::t9, r::t10, r::t11, r::a0}));
+    CHECK(kept(p, {reg::v0, reg::t0, reg::t8, reg::t9, reg::t10, reg::t11, reg::a0}));
     CHECK(p.at(0x8000) == stack);
     CHECK(p.at(0x8008) == 0x1111);
     CHECK(p.at<std::uint32_t>(0x8018) == 1001);
     CHECK(p.at(0x8020) == 0x2222);
     CHECK(p.pcbb == 0x9080);
-    CHECK(p.general[r::sp] == kseg + 0x4000);
+    CHECK(p.general[reg::sp] == kseg + 0x4000);
     CHECK(p.user_sp == 0x3333);
     CHECK(p.mmu.root_page == 0x77);
     CHECK(p.mmu.space == 9);
@@ -201,7 +201,7 @@ TEST_CASE("halt gives the processor to the console, with the context saved")
     } catch (const sim::alpha_halted& e) {
         CHECK(e.state.pc == code + 4);
         CHECK(e.state.pcbb == 0x8000);
-        CHECK(e.state.general[r::sp] == stack);
+        CHECK(e.state.general[reg::sp] == stack);
     }
     CHECK(p.at(0x8000) == stack);
 }
@@ -213,16 +213,16 @@ TEST_CASE("an exception leaves status, pc, gp and arguments on the stack, and sa
     for (unsigned i = 0; i < sim::alpha_entries; ++i)
         p.entries[i] = handler + 0x100 * i;
     const auto frame = [&](std::uint64_t pc) {
-        const std::uint64_t sp = p.general[r::sp] - kseg;
+        const std::uint64_t sp = p.general[reg::sp] - kseg;
         CHECK(sp == stack - kseg - 48);
         CHECK(p.at(sp) == 2);
         CHECK(p.at(sp + 8) == pc);
-        CHECK(p.at(sp + 16) == processor::old(r::gp));
-        CHECK(p.at(sp + 24) == processor::old(r::a0));
-        CHECK(p.at(sp + 32) == processor::old(r::a1));
-        CHECK(p.at(sp + 40) == processor::old(r::a2));
-        CHECK(p.general[r::gp] == 0x6b67'7000);
-        CHECK(kept(p, {1, r::a0, r::a1, r::a2, r::gp}));
+        CHECK(p.at(sp + 16) == processor::old(reg::gp));
+        CHECK(p.at(sp + 24) == processor::old(reg::a0));
+        CHECK(p.at(sp + 32) == processor::old(reg::a1));
+        CHECK(p.at(sp + 40) == processor::old(reg::a2));
+        CHECK(p.general[reg::gp] == 0x6b67'7000);
+        CHECK(kept(p, {1, reg::a0, reg::a1, reg::a2, reg::gp}));
     };
 
     SECTION("a memory fault: address, what, and by whom, of the instruction that is to be tried again")
@@ -230,9 +230,9 @@ TEST_CASE("an exception leaves status, pc, gp and arguments on the stack, and sa
         p.general.set(1, 0x0000'0400'0000'0000);
         p.run(0xb7e1'0000); // stq $31,0($1)
         CHECK(p.pc == handler + 0x200);
-        CHECK(p.general[r::a0] == 0x0000'0400'0000'0000);
-        CHECK(p.general[r::a1] == 1);
-        CHECK(p.general[r::a2] == 1);
+        CHECK(p.general[reg::a0] == 0x0000'0400'0000'0000);
+        CHECK(p.general[reg::a1] == 1);
+        CHECK(p.general[reg::a2] == 1);
         CHECK(p.priority == 2);
         frame(code);
     }
@@ -241,7 +241,7 @@ TEST_CASE("an exception leaves status, pc, gp and arguments on the stack, and sa
         p.pc = 0x0000'0400'0000'0000;
         p.run_instruction();
         CHECK(p.pc == handler + 0x200);
-        CHECK(p.general[r::a2] == ~std::uint64_t{0});
+        CHECK(p.general[reg::a2] == ~std::uint64_t{0});
         frame(0x0000'0400'0000'0000);
     }
     SECTION("an unaligned operand: address, opcode and register, of what is done")
@@ -249,23 +249,23 @@ TEST_CASE("an exception leaves status, pc, gp and arguments on the stack, and sa
         p.general.set(1, stack + 1);
         p.run(0xa441'0000); // ldq $2,0($1)
         CHECK(p.pc == handler + 0x400);
-        CHECK(p.general[r::a0] == stack + 1);
-        CHECK(p.general[r::a1] == 0x29);
-        CHECK(p.general[r::a2] == 2);
+        CHECK(p.general[reg::a0] == stack + 1);
+        CHECK(p.general[reg::a1] == 0x29);
+        CHECK(p.general[reg::a2] == 2);
         frame(code + 4);
     }
     SECTION("no instruction")
     {
         p.run(0x2842'0000); // ldbu, on a processor without
         CHECK(p.pc == handler + 0x300);
-        CHECK(p.general[r::a0] == 4);
+        CHECK(p.general[reg::a0] == 4);
         frame(code + 4);
     }
     SECTION("calls that are exceptions")
     {
         p.run(0x81); // bugchk
         CHECK(p.pc == handler + 0x300);
-        CHECK(p.general[r::a0] == 1);
+        CHECK(p.general[reg::a0] == 1);
         frame(code + 4);
     }
     SECTION("interrupts come through where the priority is lower, machine checks always, but not twice")
@@ -275,15 +275,15 @@ TEST_CASE("an exception leaves status, pc, gp and arguments on the stack, and sa
         CHECK(p.deliver(alpha_exception::device(3, 0x810)));
         CHECK(p.pc == handler);
         CHECK(p.priority == 3);
-        CHECK(p.general[r::a0] == 3);
-        CHECK(p.general[r::a1] == 0x810);
+        CHECK(p.general[reg::a0] == 3);
+        CHECK(p.general[reg::a1] == 0x810);
         frame(code);
         p.priority = 7;
         CHECK_FALSE(p.deliver(alpha_exception::clock()));
         CHECK(p.deliver(alpha_exception::machine_check(0x660, kseg + 0x6000)));
         CHECK(p.priority == 7);
-        CHECK(p.general[r::a0] == 2);
-        CHECK(p.general[r::a1] == 0x660);
+        CHECK(p.general[reg::a0] == 2);
+        CHECK(p.general[reg::a1] == 0x660);
         CHECK_THROWS_AS(p.deliver(alpha_exception::machine_check(0x660, 0)), sim::machine_error);
     }
 }
@@ -296,7 +296,7 @@ TEST_CASE("an exception that the kernel cannot be told of is the end")
     for (const std::uint64_t sp :
         {kseg + 0x10'0030, stack + 4, std::uint64_t{0x0000'0400'0000'0000}}) { // no RAM, not aligned, no address
         CAPTURE(sp);
-        p.general.set(r::sp, sp);
+        p.general.set(reg::sp, sp);
         CHECK_THROWS_AS(p.run(0x2842'0000), sim::machine_error);
         CHECK(p.pc == code);
     }

@@ -116,16 +116,22 @@ public:
     /// rpcc's lower half: an instruction a cycle.
     std::uint32_t cycle_counter() const { return static_cast<std::uint32_t>(executed & 0xffff'ffff); }
 
-private:
+protected:
+    /// The instruction at `pc`.
     std::uint32_t fetch()
     {
         const phys_addr physical = mmu.translate(pc, alpha_mmu::intent::execute);
         if (stream.may_be_stale(physical))
             throw machine_error{"executes what no imb has made visible", pc};
         record.note(access_kind::fetch, pc, physical, sizeof(std::uint32_t));
-        return load<std::uint32_t>(memory_, physical);
+        const auto unwritten = memory_.unwritten_reads();
+        const auto word = load<std::uint32_t>(memory_, physical);
+        if (memory_.unwritten_reads() != unwritten)
+            throw machine_error{"executes what nobody has written", pc};
+        return word;
     }
 
+private:
     [[noreturn]] static void illegal() { throw alpha_exception::instruction(alpha_exception::no_instruction); }
     void byte_instruction() const
     {
@@ -208,6 +214,7 @@ private:
         return taken ? next + i.branch_displacement() : next;
     }
 
+protected:
     memory& memory_;
 };
 

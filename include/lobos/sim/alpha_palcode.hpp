@@ -48,6 +48,8 @@ public:
     bool machine_check = false; ///< one is being looked at, and nobody has said that he is through with it
     std::array<std::optional<std::uint64_t>, alpha_entries> entries = {};
 
+    unsigned exceptions = 0; ///< that the kernel was entered for, interrupts among them
+
     /// How many calls of halt the console answers by going on behind them, as it may when somebody at it says so.
     unsigned continued_halts = 0;
 
@@ -81,6 +83,7 @@ public:
         if (e.entry == alpha_entry::interrupt)
             priority = e.level;
         pc = *entry;
+        ++exceptions;
         return true;
     }
 
