@@ -15,6 +15,7 @@
 #include <benchmark/benchmark.h>
 
 #include <lobos/paging/clone.hpp>
+#include <lobos/x86/page.hpp>
 #include <lobos/x86/paging_4level.hpp>
 #include <lobos/x86/paging_4m.hpp>
 
@@ -111,12 +112,12 @@ std::vector<phys_range> asked_for(std::uint64_t over)
     for (std::size_t i = 0; i < pieces; ++i)
         all.push_back(phys_range::of(phys_addr::at(order.all()[i] * stride), byte_count::of(piece)));
     for (std::uint64_t page = 0; page < 8; ++page) // code, stack, frame, bounce, plan
-        all.push_back(phys_range::of(phys_addr::at((56u << 20) + page * 3 * page_bytes), page_size));
+        all.push_back(phys_range::of(phys_addr::at((56u << 20) + page * 3 * page_bytes), x86::page_size));
     return all;
 }
 
 template <class Paging> constexpr virt_range switch_page =
-    virt_range::of(virt_addr::at(linear_map<Paging> + (56u << 20)), page_size);
+    virt_range::of(virt_addr::at(linear_map<Paging> + (56u << 20)), x86::page_size);
 
 /// Bytes that new tables map though nobody asked for any of them, in units of the mode's smallest new page; where a
 /// page is larger than that because the running kernel's is, it was asked for if a byte of it was. Every entry is

@@ -62,6 +62,7 @@ struct staged {
         store(memory, safe_memory::base, overlay_program{page_at(0).raw(), overlay_program::no_trail, 0, {}});
         plan.image = work.image;
         plan.program = safe_memory::base;
+        plan.page = page_size;
         plan.bounce = workload::bounce;
     }
 

@@ -8,6 +8,8 @@ and files to exec.
 
 import argparse
 import contextlib
+import importlib.machinery
+import importlib.util
 import os
 import re
 import signal
@@ -19,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import efi_disk
-from machine import FIRMWARES, PC, BootError, End, Machine, Result
+from machine import CLIPPER, FIRMWARES, PC, BootError, End, Machine, Result
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGINGS = ("4m", "4k", "pae", "4level", "5level")  # the modes of paging that the reference kernel is built for
@@ -27,6 +29,8 @@ ENTRIES = ("auto", "real", "linux32", "linux64", "multiboot", "multiboot2", "pvh
 WIDE_PAGINGS = ("4level", "5level")  # those that reach above 4 GiB
 MEMORY, MEMORY_ABOVE_4G = 512, 6144  # MiB; QEMU takes from its host what is written to
 MOST_CPUS = 255  # as many as an APIC tells apart
+ARCHITECTURES = ("x86", "alpha")
+LONGEST_ALPHA_LINE = 255  # what QEMU hands on
 SELF_NAME = "/boot/reference-kernel"  # the name by which the reference kernel execs itself
 
 EXIT_DONE, EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 0, 1, 2, 130
@@ -127,6 +131,32 @@ def by_multiboot(links: Path, kernel: Path, what: Exec) -> list[str]:
     return ["-kernel", link("kernel", kernel), "-initrd", ",".join(modules), "-append", what.command_line()]
 
 
+def cpio():
+    """tools/make-initramfs as a module: its name has no .py."""
+    loader = importlib.machinery.SourceFileLoader("make_initramfs", str(ROOT / "tools/make-initramfs"))
+    module = importlib.util.module_from_spec(importlib.util.spec_from_loader(loader.name, loader))
+    sys.modules[loader.name] = module
+    loader.exec_module(module)
+    return module
+
+
+def archive(files: dict[str, bytes]) -> bytes:
+    """Files in one, for a loader that takes no more: a cpio archive."""
+    make = cpio()
+    return make.archive([make.program(name, content) for name, content in files.items()])
+
+
+def by_archive(place: Path, kernel: Path, what: Exec) -> list[str]:
+    """QEMU's arguments for an Alpha, where it loads a kernel and one file."""
+    line = what.command_line()
+    if len(f"reference-kernel {line}".encode()) > LONGEST_ALPHA_LINE - len(" generation=00000"):
+        raise BootError(f"the command line is too long: an Alpha's loader takes {LONGEST_ALPHA_LINE} characters, the "
+                        "names of all files among them")
+    files = place / "files"
+    files.write_bytes(archive({file.name: file.path.read_bytes() for file in what.files(kernel)}))
+    return ["-kernel", str(kernel), "-initrd", str(files), "-append", f"reference-kernel {line}"]
+
+
 def by_efi(disk: Path, kernel: Path, what: Exec) -> list[str]:
     """And when EFI firmware starts a loader."""
     firmware = things_from("efi.sh")["firmware"]
@@ -139,9 +169,12 @@ def exec_machine(kernel: Path, what: Exec, **options) -> Iterator[Machine]:
     """A machine with the reference kernel, told to exec."""
     base = tempfile.gettempdir()
     with tempfile.TemporaryDirectory(prefix="lobos-", dir=None if not re.search(r"[\s,:]", base) else "/tmp") as place:
-        load = by_efi if options.get("firmware") == "efi" else by_multiboot
+        if options.get("board") is CLIPPER:
+            load, cpu = by_archive, CLIPPER.cpu
+        else:
+            load, cpu = by_efi if options.get("firmware") == "efi" else by_multiboot, model_for(kernel)
         arguments = load(Path(place), kernel, what)
-        yield Machine(arguments, execs=what.chain + 1, **{"cpus": what.cpus, "cpu": model_for(kernel), **options})
+        yield Machine(arguments, execs=what.chain + 1, **{"cpus": what.cpus, "cpu": cpu, **options})
 
 
 def run_exec(kernel: Path, what: Exec, **options) -> Result:
@@ -194,6 +227,7 @@ examples:
   scripts/boot vmlinuz --append "console=ttyS0" --paging 5level --copy unpaged --firmware qboot
   scripts/boot vmlinuz --append "console=ttyS0 nokaslr" --paging 4level --entry linux64 --above-4g
   scripts/boot vmlinuz --append "console=ttyS0" --firmware efi --chain 2
+  scripts/boot --arch alpha vmlinux --initrd initramfs.gz --append "console=ttyS0" --chain 2
 
 exit status:
   0  the target printed TEXT (the machine is then stopped) or, without --expect, powered off by itself
@@ -246,6 +280,8 @@ def parser() -> argparse.ArgumentParser:
                     "KERNEL, a Linux bzImage or an ELF file. Its serial line is standard output.",
         epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False)
     result.add_argument("kernel", type=Path, metavar="KERNEL", help="the image to exec")
+    result.add_argument("--arch", choices=ARCHITECTURES, default="x86",
+                        help="the machine (x86); on alpha KERNEL is a vmlinux, or what is loaded like one")
     result.add_argument("--initrd", type=Path, metavar="F", help="its initial ramdisk")
     result.add_argument("--append", default="", metavar="S", help="its command line, taken as it is")
     result.add_argument("--chain", type=natural, default=0, metavar="N",
@@ -295,9 +331,19 @@ def say(text: str) -> None:
     print(f"boot: {text}", file=sys.stderr)
 
 
+def only_for_x86(args: argparse.Namespace) -> list[str]:
+    """The options that were given and mean nothing on another machine."""
+    given = {"--paging": args.paging, "--copy": args.copy != "paged", "--entry": args.entry != "auto",
+             "--target-paging": args.target_paging, "--above-4g": args.above_4g, "--flat": args.flat,
+             "--firmware": args.firmware != "seabios"}
+    return [option for option, value in given.items() if value]
+
+
 def boot(args: argparse.Namespace) -> int:
     if args.expect == "":
         raise BootError("--expect needs a text")
+    if args.arch != "x86" and (meaningless := only_for_x86(args)):
+        raise BootError(f"{', '.join(meaningless)}: not with --arch {args.arch}")
     if args.paging and args.reference_kernel:
         raise BootError("--paging chooses a reference kernel, and so does --reference-kernel")
     if args.above_4g and not args.reference_kernel and args.paging not in WIDE_PAGINGS:
@@ -309,11 +355,12 @@ def boot(args: argparse.Namespace) -> int:
     for path in (args.kernel, args.initrd, *args.tries, args.reference_kernel):
         if path is not None:
             check_readable(path)
-    paging = args.paging or "4m"
+    mode = "alpha" if args.arch == "alpha" else args.paging or "4m"
     memory = args.memory or (MEMORY_ABOVE_4G if args.above_4g else MEMORY)
-    kernel = args.reference_kernel or build_kernels(paging)[paging]
-    result = run_exec(kernel, request(args), memory=memory, firmware=args.firmware, timeout=args.timeout,
-                      on_output=to_stdout, expect=None if args.expect is None else args.expect.encode())
+    kernel = args.reference_kernel or build_kernels(mode)[mode]
+    machine = {"board": CLIPPER} if args.arch == "alpha" else {"firmware": args.firmware}
+    result = run_exec(kernel, request(args), memory=memory, timeout=args.timeout, on_output=to_stdout,
+                      expect=None if args.expect is None else args.expect.encode(), **machine)
     if result.transcript.output and not result.transcript.output.endswith(b"\n"):
         to_stdout(b"\n")
     reasons = unmet(result, args.expect)

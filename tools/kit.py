@@ -4,8 +4,6 @@
 `prepare` makes sure of all of it: installs, fetches, builds what is missing or out of date, and nothing else.
 """
 
-import importlib.machinery
-import importlib.util
 import os
 import re
 import subprocess
@@ -56,21 +54,6 @@ class Initramfs:
     @property
     def file(self) -> boot.File:
         return boot.File("/boot/initrd.img", self.path)
-
-
-def cpio():
-    """tools/make-initramfs as a module: its name has no .py."""
-    loader = importlib.machinery.SourceFileLoader("make_initramfs", str(boot.ROOT / "tools/make-initramfs"))
-    module = importlib.util.module_from_spec(importlib.util.spec_from_loader(loader.name, loader))
-    sys.modules[loader.name] = module
-    loader.exec_module(module)
-    return module
-
-
-def archive(files: dict[str, bytes]) -> bytes:
-    """Files in one, for a loader that takes no more: a cpio archive."""
-    make = cpio()
-    return make.archive([make.program(name, content) for name, content in files.items()])
 
 
 def make_initramfs(path: Path, *arguments: str | Path) -> Initramfs:

@@ -68,7 +68,7 @@ def libraries_for(program: Path, folder: Path) -> dict[str, Path]:
 
 def kexec_initramfs(things: kit.Kit, tools: dict[str, Path], image: Path, initrd: Path, system_call: str) -> bytes:
     """One whose /init execs `image` with `initrd`. `system_call` is -c, kexec_load, or -s, kexec_file_load."""
-    make = kit.cpio()
+    make = boot.cpio()
     entries = [make.directory(name) for name in ("bin", "boot", "dev", "lib64", "proc", "sys")]
     init = INIT.format(system_call=system_call, command_line=COMMAND_LINE)
     entries += [make.program("init", init.encode()), make.program("bin/busybox", things.busybox.read_bytes()),

@@ -15,8 +15,8 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <lobos/machine/exceptions.hpp>
 #include <lobos/survive/log.hpp>
-#include <lobos/x86/guard_record.hpp>
 
 void lobos::contract_violated(const char* what)
 {
@@ -79,10 +79,9 @@ int print(const surviving_log<memory_file>& log, memory_file& memory)
         log.for_each([](std::string_view text) { std::printf("%.*s\n", static_cast<int>(text.size()), text.data()); });
     const auto crumb = load<breadcrumb>(memory, log.trail());
     if (crumb.stage == static_cast<std::uint32_t>(overlay_stage::copied) && crumb.ticks_per_ms != 0)
-        std::printf(
-            "report: copy = %" PRIu64 " microseconds\n", (crumb.ended - crumb.began) * 1000 / crumb.ticks_per_ms);
+        std::printf("report: copy = %" PRIu64 " microseconds\n", crumb.copy_ticks() * 1000 / crumb.ticks_per_ms);
     if (crumb.exception != 0) {
-        const auto record = x86::guard_record(crumb);
+        const auto record = guard_record<machine::exceptions>(crumb);
         std::printf("guard: an exec %.*s\n", static_cast<int>(record.view().size()), record.view().data());
     }
     if (!read)
@@ -105,9 +104,10 @@ int main(int argc, char** argv)
     memory_file memory{descriptor};
     phys_range region = phys_range::between(phys_addr::at(0), phys_addr::at(0));
     while (next_reserved(list, region)) {
+        constexpr byte_count page = surviving_log<memory_file>::header_size;
         // Two neighbours may have become one region: a log begins at a page, not always at the region's first.
-        for (std::optional<phys_addr> at = checked_align_up(region.first(), page_size); at && *at < region.last();
-            at = checked_add(*at, page_size)) {
+        for (std::optional<phys_addr> at = checked_align_up(region.first(), page); at && *at < region.last();
+            at = checked_add(*at, page)) {
             const auto log = surviving_log<memory_file>::open(memory, phys_range::between(*at, region.last()));
             if (memory.failed)
                 break; // not ours to read: a device's

@@ -44,6 +44,8 @@ inline large_buffer<std::uint32_t> random_order(std::size_t n, std::uint64_t see
     return order;
 }
 
+constexpr byte_count page_size = byte_count::of(4096);
+
 /// An image, and room to plan it in.
 struct workload {
     std::uint64_t pages = 0; ///< of the image
@@ -55,7 +57,7 @@ struct workload {
 
     static constexpr phys_addr bounce = phys_addr::at(0x1000);
 
-    result<plan_cost> plan() { return make_plan(image, bounce, scratch.all(), steps.all()); }
+    result<plan_cost> plan() { return make_plan(image, phys_range::of(bounce, page_size), scratch.all(), steps.all()); }
 
     /// The same with every visit of a note counted.
     std::uint64_t visits()
@@ -64,7 +66,8 @@ struct workload {
             std::uint64_t count = 0;
             void visit(std::size_t n = 1) { count += n; }
         } counted;
-        const auto cost = detail::planner{scratch.all(), steps.all(), bounce, counted}.plan(image);
+        const auto page = phys_range::of(bounce, page_size);
+        const auto cost = detail::planner{scratch.all(), steps.all(), page, counted}.plan(image);
         return cost ? counted.count : 0;
     }
 

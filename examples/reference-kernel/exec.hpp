@@ -5,10 +5,10 @@
 /// What all ways into an image have in common: where an exec starts from, its last part, and the words for a refusal.
 /// Each family of images has a header of its own beside this one, with a function for each of its entries.
 
-#include "glue.hpp"
-#include "machine.hpp"
 #include "options.hpp"
 #include "report.hpp"
+#include <glue.hpp>
+#include <machine.hpp>
 
 #include <lobos/kernel_exec.hpp>
 
@@ -49,15 +49,14 @@ inline lobos::result<file_in_memory> read(const file& f, const options& asked)
                           : file_in_memory::read(f, asked.unpaged ? lobos::below_4g : mapped_memory);
 }
 
-/// What `use` says of the initrd that was asked for, read in; or why there is none.
-template <class Use> lobos::text_line with_initrd(const exec_request& request, const Use& use)
+/// What `use` says of the file `name`, read in; or why there is none.
+template <class Use> lobos::text_line with_file(const exec_request& request, std::string_view name, const Use& use)
 {
-    const std::string_view name = request.asked.initrd;
-    const auto initrd = find_file(request.host.files, name);
-    if (!initrd)
-        return in_words(name, initrd.error());
-    const auto initrd_in = read(*initrd, request.asked);
-    return initrd_in ? use(*initrd_in) : in_words(initrd_in.error());
+    const auto f = find_file(request.host.files, name);
+    if (!f)
+        return in_words(name, f.error());
+    const auto f_in = read(*f, request.asked);
+    return f_in ? use(*f_in) : in_words(f_in.error());
 }
 
 /// From a loaded image to the new kernel. Returns only when that is refused.

@@ -90,7 +90,7 @@ public:
     static lobos::result<file_in_memory> read(const file& f, lobos::phys_range reach)
     {
         using namespace lobos;
-        const std::size_t pages = static_cast<std::size_t>((f.size.raw() + page_size.raw() - 1) >> 12);
+        const std::size_t pages = static_cast<std::size_t>((f.size.raw() + page_size.raw() - 1) / page_size.raw());
         file_in_memory in;
         in.storage_ = workspace.take(pages * sizeof(extent));
         if (in.storage_.empty() && pages != 0)

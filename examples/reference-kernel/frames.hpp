@@ -8,9 +8,9 @@
 
 #include "linear_memory.hpp"
 
+#include <board.hpp>
 #include <lobos/core/region_map.hpp>
 #include <lobos/image/segment.hpp>
-#include <lobos/plan/program.hpp>
 
 #include <array>
 #include <numeric>
@@ -25,7 +25,7 @@ public:
         const auto within = intersection(range, mapped_memory);
         if (!within)
             return;
-        const auto first = checked_align_up(within->first(), lobos::page_size);
+        const auto first = checked_align_up(within->first(), page_size);
         for (std::size_t i = index(*first); i < frames && frame(i).last() <= within->last(); ++i)
             set(i, true), end_ = std::max(end_, i + 1);
     }
@@ -111,16 +111,17 @@ public:
     void restart_scatter() { scatter_ = 0; }
 
 private:
-    static constexpr std::size_t frames = static_cast<std::size_t>(mapped_memory.size().raw() / 4096);
+    static constexpr unsigned page_shift = std::countr_zero(page_size.raw());
+    static constexpr std::size_t frames = static_cast<std::size_t>(mapped_memory.size().raw() / page_size.raw());
 
     /// At most `frames`, for what lies behind mapped memory.
     static std::size_t index(lobos::phys_addr a)
     {
-        return static_cast<std::size_t>(std::min<std::uint64_t>(a.raw() >> 12, frames));
+        return static_cast<std::size_t>(std::min<std::uint64_t>(a.raw() >> page_shift, frames));
     }
     static lobos::phys_range frame(std::size_t i)
     {
-        return lobos::phys_range::of(lobos::phys_addr::at(std::uint64_t{i} << 12), lobos::page_size);
+        return lobos::phys_range::of(lobos::phys_addr::at(std::uint64_t{i} << page_shift), page_size);
     }
     bool is_free(std::size_t i) const { return ((bits_[i / 32] >> (i % 32)) & 1) != 0; }
     void set(std::size_t i, bool free)

@@ -5,9 +5,9 @@
 /// What this kernel says about an exec: a line for each stage, and numbers for whoever draws a picture of it. Lines
 /// that begin with `picture:` and `report:` are read by programs, and are not kept in the log.
 
-#include "clock.hpp"
 #include "console.hpp"
-#include "machine.hpp"
+#include <clock.hpp>
+#include <machine.hpp>
 
 #include <lobos/overlay/explain.hpp>
 
@@ -135,7 +135,7 @@ inline void report_trail(const lobos::breadcrumb& crumb)
 {
     if (crumb.stage != static_cast<std::uint32_t>(lobos::overlay_stage::copied) || crumb.ticks_per_ms == 0)
         return;
-    const std::uint64_t took = (crumb.ended - crumb.began) * 1000 / crumb.ticks_per_ms;
+    const std::uint64_t took = crumb.copy_ticks() * 1000 / crumb.ticks_per_ms;
     number_line("copy", took, "microseconds");
 }
 

@@ -98,7 +98,8 @@ struct world {
         if ((shape & 32) == 0)
             std::ranges::sort(safe, {}, [](const safe_region& r) { return r.range.first(); });
         writes.resize((shape & 4) != 0 ? in.below(64) : 64);
-        plan = {.image = image,
+        plan = {.page = byte_count::of(4096),
+            .image = image,
             .safe = safe,
             .code = phys_addr::at(code),
             .code_size = byte_count::of(64),

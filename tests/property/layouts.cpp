@@ -21,7 +21,8 @@ using namespace lobos::test;
 namespace {
 
 constexpr std::size_t most_pages = 7;
-constexpr std::size_t page_bytes = page_size.raw();
+constexpr std::size_t page_bytes = 4096;
+constexpr byte_count page_size = byte_count::of(page_bytes);
 constexpr std::size_t words = page_bytes / sizeof(std::uint64_t);
 
 // Memory: a page that nothing may change, the arena, another such page; then bounce page, program and steps.
@@ -64,6 +65,7 @@ public:
         for (std::size_t i = 0; i < guarded; ++i)
             for (std::size_t w = 0; w < words; ++w)
                 before_[i][w] = (std::uint64_t{i} + 1) << 56 | w << 8 | (w * 5 + i);
+        plan_.page = page_size;
         plan_.bounce = bounce;
         plan_.program = program_at;
     }
@@ -78,7 +80,7 @@ public:
         };
         describe(n, source, safe, zero_rest, join);
         memory_.write(0_pa, std::as_bytes(std::span{before_}));
-        const auto cost = make_plan(image_, bounce, runs_, steps_);
+        const auto cost = make_plan(image_, phys_range::of(bounce, page_size), runs_, steps_);
         if (!cost) {
             fail("no plan");
             return;

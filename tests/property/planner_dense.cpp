@@ -167,6 +167,7 @@ public:
     bool accepts(std::span<const segment> image, std::span<const overlay_step> steps, std::uint64_t bounce)
     {
         plan_.image = image;
+        plan_.page = byte_count::of(page);
         plan_.bounce = phys_addr::at(bounce);
         plan_.program = program_at;
         std::vector<std::uint64_t> pages(steps.size() / plan_page::capacity + 1);
@@ -261,7 +262,7 @@ private:
     template <class Fail> result<plan_cost> plan(std::span<const segment> image, phys_addr bounce, Fail fail)
     {
         for (int attempt = 0; attempt < 16; ++attempt) {
-            const auto cost = make_plan(image, bounce, runs_, steps_);
+            const auto cost = make_plan(image, phys_range::of(bounce, byte_count::of(page)), runs_, steps_);
             if (cost || cost.error().code != fault_code::no_space)
                 return cost;
             if (cost.error().at <= runs_.size() && cost.error().at <= steps_.size())

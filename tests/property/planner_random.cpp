@@ -138,6 +138,7 @@ public:
     workshop()
     {
         store(wide_, program_at, overlay_program{plan_page::no_page, overlay_program::no_trail, 0, {}});
+        plan_.page = 4_KiB;
         plan_.bounce = bounce;
         plan_.program = program_at;
     }
@@ -230,7 +231,7 @@ TEST_CASE("random layouts are planned, proved and run, and damaged plans are ref
         };
         const auto plan = [&] {
             try {
-                return make_plan(l.image, bounce, runs, steps);
+                return make_plan(l.image, phys_range::of(bounce, 4_KiB), runs, steps);
             } catch (const std::exception& e) { // a contract of the library's
                 fail(e.what());
                 throw;

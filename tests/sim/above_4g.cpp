@@ -68,7 +68,7 @@ struct heeding : sim::basic_x86_kernel<paging_4level> {
     std::optional<phys_addr> allocate_page(phys_range in)
     {
         ++given;
-        const phys_addr page = phys_addr::at(next - page_size.raw());
+        const phys_addr page = phys_addr::at(next - x86::page_size.raw());
         if (!in.contains(page) || !allocate_page_at(page))
             return kernel::allocate_page(in);
         next = page.raw();
@@ -93,7 +93,7 @@ template <class Paging> void check_heeded(bool machinery_is_high)
     std::uint64_t told_at = 0;
     for (const safe_region& r : staged->plan().safe) {
         CAPTURE(to_string(r.role));
-        pages += static_cast<std::size_t>(r.range.size().raw() / page_size.raw());
+        pages += static_cast<std::size_t>(r.range.size().raw() / x86::page_size.raw());
         const bool told = r.role == safe_role::parameters;
         told_at = told ? r.range.first().raw() : told_at;
         CHECK(below_4g.contains(r.range) == (told || !machinery_is_high));

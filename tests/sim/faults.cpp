@@ -66,7 +66,7 @@ contents wanted_image(sim::memory& memory, const exec_plan& plan)
     for (const segment& s : plan.image) {
         phys_addr to = s.destination.first();
         for (content_cursor c{s}; c.left().raw() != 0;) {
-            const byte_count in_page = page_size - (to - align_down(to, page_size));
+            const byte_count in_page = x86::page_size - (to - align_down(to, x86::page_size));
             const extent piece = c.take(in_page);
             bytes file(static_cast<std::size_t>(piece.size.raw()));
             if (!piece.is_zeros())
@@ -243,7 +243,8 @@ TEMPLATE_TEST_CASE("a memory map that changes in any stage stops the commit", ""
             void apply()
             {
                 ++machine.generation;
-                REQUIRE(machine.map().add(phys_range::of(phys_addr::at(0x70'0000), page_size), region_kind::acpi_nvs));
+                REQUIRE(
+                    machine.map().add(phys_range::of(phys_addr::at(0x70'0000), x86::page_size), region_kind::acpi_nvs));
             }
         } plugged{s.machine, when};
         exec_options options;

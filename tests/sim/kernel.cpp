@@ -13,7 +13,9 @@ using lobos::test::difference;
 namespace {
 
 struct no_machine {
-    struct port {};
+    struct port {
+        static constexpr byte_count page_size = 4_KiB;
+    };
     static constexpr phys_range own_memory = phys_range::of(0x1'0000_pa, 8_KiB);
 
     explicit no_machine(sim::memory& m) : memory{m} {}
@@ -38,7 +40,7 @@ TEST_CASE("free memory begins behind the kernel's own, and ends with RAM")
     kernel k{1_MiB, 3};
     std::size_t pages = 0;
     while (const auto page = k.allocate_page(anywhere)) {
-        CHECK(phys_range::between(0x1'2000_pa, 0xf'ffff_pa).contains(phys_range::of(*page, page_size)));
+        CHECK(phys_range::between(0x1'2000_pa, 0xf'ffff_pa).contains(phys_range::of(*page, 4_KiB)));
         ++pages;
     }
     CHECK(pages == 256 - 16 - 2);

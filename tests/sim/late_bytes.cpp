@@ -26,9 +26,9 @@ std::uint64_t live_bytes(sim::x86_kernel& k, std::span<const segment> image)
     for (const segment& s : image) {
         phys_addr to = s.destination.first();
         for (content_cursor c{s}; c.left().raw() != 0;) {
-            const byte_count in_page = page_size - (to - align_down(to, page_size));
+            const byte_count in_page = x86::page_size - (to - align_down(to, x86::page_size));
             const extent piece = c.take(in_page);
-            if (in_use(k, align_down(to, page_size)) && piece.at != to)
+            if (in_use(k, align_down(to, x86::page_size)) && piece.at != to)
                 live += piece.size.raw();
             to += piece.size;
         }
@@ -51,9 +51,10 @@ void check_late_bytes(sim::x86_kernel& k, byte_count ram, const raw_contract& co
     for (const segment& s : contract.parts)
         late += k.processor().record.bytes(sim::access_kind::write, s.destination);
     CHECK(late == live);
-    const auto bounced = k.processor().record.bytes(sim::access_kind::write, phys_range::of(plan.bounce, page_size));
+    const auto bounced =
+        k.processor().record.bytes(sim::access_kind::write, phys_range::of(plan.bounce, x86::page_size));
     CHECK(bounced == plan.cost.bounced.raw());
-    CHECK(bounced <= plan.cost.cycles * page_size.raw());
+    CHECK(bounced <= plan.cost.cycles * x86::page_size.raw());
     CHECK(k.pages_taken() >= taken);
 }
 
@@ -100,7 +101,7 @@ TEST_CASE("a file in its own destination, page by page in another order, costs a
         file[i] = pattern(i * seed);
     auto in_order = k.stage(file).extents;
     const phys_addr first = in_order.front().at;
-    REQUIRE(in_order.back().at - first == byte_count::of(file.size()) - page_size);
+    REQUIRE(in_order.back().at - first == byte_count::of(file.size()) - x86::page_size);
     std::mt19937 random{seed};
     std::ranges::shuffle(in_order, random);
     check_late_bytes(k, ram, {{{.destination = phys_range::of(first, byte_count::of(file.size())), .file = in_order}}});

@@ -77,7 +77,7 @@ TEMPLATE_TEST_CASE("Linux is entered in 64-bit mode on four levels, and finds ev
             is = is && mmu.peek(at, wanted).raw() == at;
         return is;
     };
-    const phys_range page = phys_range::of(phys_addr::at(state.rsi), page_size);
+    const phys_range page = phys_range::of(phys_addr::at(state.rsi), x86::page_size);
     bytes parameters(4096);
     s.machine.memory().read(page.first(), parameters);
     const std::uint64_t line = peek(parameters, 0x228, 4) | peek(parameters, 0x0c8, 4) << 32;

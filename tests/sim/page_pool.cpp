@@ -15,8 +15,8 @@ constexpr auto some = phys_range::of(0x10'0000_pa, 1_MiB);
 
 TEST_CASE("pages are given once, shuffled by the seed, and counted")
 {
-    sim::page_pool ascending{some, 0};
-    sim::page_pool shuffled{some, 5};
+    sim::page_pool ascending{some, 4_KiB, 0};
+    sim::page_pool shuffled{some, 4_KiB, 5};
     std::set<std::uint64_t> given;
     bool same_order = true;
     std::uint64_t expected = some.first().raw();
@@ -27,11 +27,11 @@ TEST_CASE("pages are given once, shuffled by the seed, and counted")
         if (!page)
             break;
         CHECK(other == phys_addr::at(expected));
-        expected += page_size.raw();
+        expected += 0x1000;
         same_order = same_order && page == other;
         CHECK(given.insert(page->raw()).second);
-        CHECK(some.contains(phys_range::of(*page, page_size)));
-        CHECK(is_aligned(*page, page_size));
+        CHECK(some.contains(phys_range::of(*page, 4_KiB)));
+        CHECK(is_aligned(*page, 4_KiB));
     }
     CHECK_FALSE(same_order);
     CHECK(given.size() == 256);
@@ -45,7 +45,7 @@ TEST_CASE("pages are given once, shuffled by the seed, and counted")
 
 TEST_CASE("a page is given by its address, if nobody has it")
 {
-    sim::page_pool pool{some, 5};
+    sim::page_pool pool{some, 4_KiB, 5};
     const phys_addr wanted = 0x18'0000_pa;
     CHECK(pool.take(wanted));
     CHECK_FALSE(pool.take(wanted));
@@ -67,7 +67,7 @@ TEST_CASE("a page is given by its address, if nobody has it")
 
 TEST_CASE("of what is no whole page there is none")
 {
-    sim::page_pool pool{phys_range::between(0x1001_pa, 0x3ffe_pa), 0};
+    sim::page_pool pool{phys_range::between(0x1001_pa, 0x3ffe_pa), 4_KiB, 0};
     CHECK(pool.take() == 0x2000_pa);
     CHECK_FALSE(pool.take());
 }

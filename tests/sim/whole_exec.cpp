@@ -150,7 +150,8 @@ TEST_CASE("what the processor marks on its way out are the old tables, and it ma
     cpu.mmu.load_cr4(cpu.mmu.cr4() ^ x86::cr4::global_pages);
     REQUIRE(std::holds_alternative<sim::entry_state>(run(*staged)));
     CHECK(cpu.record.bytes(sim::access_kind::mark) >= 4);
-    CHECK_FALSE(cpu.record.first_outside(sim::access_kind::mark, {phys_range::of(sim::x86_machine::root, page_size)}));
+    CHECK_FALSE(
+        cpu.record.first_outside(sim::access_kind::mark, {phys_range::of(sim::x86_machine::root, x86::page_size)}));
     for (const safe_region& r : plan.safe)
         CHECK_FALSE(cpu.record.first(sim::access_kind::mark, r.range));
 }
@@ -170,7 +171,7 @@ TEST_CASE("nothing is written but the image, stack, bounce page and notes: guard
     const phys_addr frame = staged->plan().frame;
     const phys_range notes = notes_of(staged->plan(), std::nullopt);
     s.machine.memory().guard(phys_range::of(frame, notes.first() - frame));
-    s.machine.memory().guard(phys_range::between(*address_after(notes), phys_range::of(frame, page_size).last()));
+    s.machine.memory().guard(phys_range::between(*address_after(notes), phys_range::of(frame, x86::page_size).last()));
     s.machine.memory().guard(sim::x86_kernel::own_memory);
     CHECK(std::holds_alternative<sim::entry_state>(run(*staged)));
 }

@@ -217,7 +217,7 @@ TEST_CASE("an accessed bit that was not set beforehand is a write into safe memo
     CHECK_FALSE(departs_after([&](sim::x86_kernel& k, const exec_plan& p) {
         k.processor().interrupts_off();
         put_named(k, p, offsetof(x86::departure_frame, data_selector), std::uint64_t{0x00cf'9200'0000'ffff});
-        k.memory().guard(phys_range::of(p.frame, page_size));
+        k.memory().guard(phys_range::of(p.frame, x86::page_size));
     }).entered);
 }
 

@@ -31,7 +31,7 @@ template <class Paging> struct crosswise {
         for (std::size_t i = 0; i < pages; ++i) {
             const phys_addr page = where.first() + byte_count::of(i * 0x1000);
             REQUIRE(machine.allocate_page_at(page));
-            extents.push_back({page, page_size});
+            extents.push_back({page, x86::page_size});
         }
         std::mt19937 random{seed};
         std::ranges::shuffle(extents, random);
@@ -63,7 +63,7 @@ template <class Paging> struct crosswise {
     static constexpr byte_count ram = byte_count::of(8u << 20);
     sim::basic_x86_kernel<Paging> machine;
     std::vector<extent> extents;
-    phys_range where = phys_range::of(phys_addr{}, page_size);
+    phys_range where = phys_range::of(phys_addr{}, x86::page_size);
     sim::staged_bytes elsewhere;
 };
 
@@ -154,7 +154,8 @@ inline void check_state(
     CHECK(state.rbx == (0xb0b1'b2b3'b4b5'b6b7 & width));
     CHECK((state.rsi & ~std::uint64_t{0xffff'f000} & width) == (std::uint64_t{7} << 60 & width));
     CHECK((state.rcx | state.rdx | state.rdi | state.rbp) == 0);
-    CHECK(phys_range::of(plan.stack, page_size).contains(phys_addr::at(state.rsp - 1))); // some of it is still there
+    CHECK(
+        phys_range::of(plan.stack, x86::page_size).contains(phys_addr::at(state.rsp - 1))); // some of it is still there
     if (to.code_64())
         CHECK(std::ranges::count(state.r8_to_r15, 0u) == 8);
     CHECK_FALSE(state.interrupts);

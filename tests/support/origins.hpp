@@ -70,7 +70,7 @@ inline std::optional<std::uint64_t> first_wrong(
         memory.carry_out(s);
     auto wanted = wanted_origins(image);
     for (const auto& [address, origin] : memory.changed()) {
-        const bool bounced = address >= bounce.raw() && address - bounce.raw() < page_size.raw();
+        const bool bounced = address >= bounce.raw() && address - bounce.raw() < 4096;
         if (!bounced && !wanted.contains(address))
             return address;
     }

@@ -147,7 +147,7 @@ inline void check_accesses(const exec_plan& plan, const sim::recorder& record, s
         const auto found = record.first_outside(kind, ranges);
         return found ? found->physical : phys_addr::at(0);
     };
-    CHECK(outside(fetch, std::array{phys_range::of(plan.code, page_size)}) == phys_addr::at(0));
+    CHECK(outside(fetch, std::array{phys_range::of(plan.code, x86::page_size)}) == phys_addr::at(0));
     CHECK(outside(read, sources) == phys_addr::at(0));
     CHECK(outside(write, targets) == phys_addr::at(0));
     CHECK(record.bytes(mark) == 0);

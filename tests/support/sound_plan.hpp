@@ -10,6 +10,7 @@
 #include <vector>
 
 #include <lobos/plan/verifier.hpp>
+#include <lobos/x86/page.hpp>
 #include <lobos/x86/paging_4m.hpp>
 
 #include <tests/support/byte_memory.hpp>
@@ -92,6 +93,7 @@ struct sound_plan {
     sound_plan()
     {
         plan.code = code;
+        plan.page = x86::page_size;
         plan.code_size = 100_bytes;
         plan.stack = stack;
         plan.frame = frame;
@@ -155,7 +157,7 @@ struct sound_plan {
         store(memory, entry_at(root, v), bits);
     }
 
-    static constexpr phys_range page_of(phys_addr a) { return phys_range::of(a, page_size); }
+    static constexpr phys_range page_of(phys_addr a) { return phys_range::of(a, x86::page_size); }
 
 private:
     static phys_addr entry_at(phys_addr root, virt_addr v) { return root + byte_count::of((v.raw() >> 22) * 4); }
@@ -185,11 +187,11 @@ private:
                     return done;
             return put(mapping{virt_range::of(kernel_at, 4_MiB), kernel, access::read_write});
         };
-        const virt_range keep[] = {virt_range::of(switch_page, page_size)};
+        const virt_range keep[] = {virt_range::of(switch_page, x86::page_size)};
         phys_addr next = tables;
         const auto frames = [&]() -> result<phys_addr> {
             const phys_addr page = next;
-            next += page_size;
+            next += x86::page_size;
             return page;
         };
         const auto made = clone_page_tables<paging>(memory, running_root, keep, wanted, frames);

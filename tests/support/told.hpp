@@ -26,10 +26,10 @@ struct told_exec {
         {phys_range::between(0x10'0000_pa, 0xfff'ffff_pa), region_kind::usable},
         {phys_range::between(0x1'0000'0000_pa, 0x1'0fff'ffff_pa), region_kind::usable}};
     memory_map handed{};
-    std::vector<safe_region> safe{{phys_range::of(0x1'1000_pa, page_size), safe_role::stack},
-        {phys_range::of(phys_addr::at(frame), page_size), safe_role::frame},
-        {phys_range::of(phys_addr::at(page), page_size), safe_role::parameters},
-        {phys_range::of(0x600'0000_pa, page_size), safe_role::plan}};
+    std::vector<safe_region> safe{{phys_range::of(0x1'1000_pa, x86::page_size), safe_role::stack},
+        {phys_range::of(phys_addr::at(frame), x86::page_size), safe_role::frame},
+        {phys_range::of(phys_addr::at(page), x86::page_size), safe_role::parameters},
+        {phys_range::of(0x600'0000_pa, x86::page_size), safe_role::plan}};
     exec_plan plan{};
     std::vector<segment> image;
     x86::entry_registers found{};
@@ -59,8 +59,8 @@ struct told_exec {
         plan.entered_paged = is_entered_paged<Contract>;
         std::vector<phys_addr> pages;
         for (std::uint64_t i = 0; i < contract.parameter_pages(); ++i)
-            pages.push_back(phys_addr::at(page + i * page_size.raw()));
-        const phys_range parameters = phys_range::of(pages[0], byte_count::of(pages.size() * page_size.raw()));
+            pages.push_back(phys_addr::at(page + i * x86::page_size.raw()));
+        const phys_range parameters = phys_range::of(pages[0], byte_count::of(pages.size() * x86::page_size.raw()));
         safe[2].range = parameters;
         if (!handed.map.add(parameters, region_kind::safe))
             throw std::length_error{"told_exec: map"};

@@ -89,7 +89,7 @@ private:
     {
         for (std::size_t i = 0; i < what.holes; ++i)
             REQUIRE(map.map.add(
-                phys_range::of(0x4000'0000_pa + byte_count::of(0x2000 * i), page_size), region_kind::reserved));
+                phys_range::of(0x4000'0000_pa + byte_count::of(0x2000 * i), x86::page_size), region_kind::reserved));
         const linux_request request{.command_line = what.command_line,
             .within = image_reach(),
             .entry = is_64 ? linux_entry::long_64 : linux_entry::protected_32};
@@ -135,13 +135,13 @@ private:
         if (what.efi)
             write_firmware_map();
         for (std::size_t i = 0; i < contract.parameter_pages(); ++i)
-            pages.push_back(what.pages + byte_count::of(i * page_size.raw()));
-        safe = {{phys_range::of(code, page_size), safe_role::code},
-            {phys_range::of(what.pages, byte_count::of(pages.size() * page_size.raw())), safe_role::parameters}};
+            pages.push_back(what.pages + byte_count::of(i * x86::page_size.raw()));
+        safe = {{phys_range::of(code, x86::page_size), safe_role::code},
+            {phys_range::of(what.pages, byte_count::of(pages.size() * x86::page_size.raw())), safe_role::parameters}};
         REQUIRE(handed.map.copy_from(map.map));
         for (const safe_region& r : safe)
             REQUIRE(handed.map.add(r.range, region_kind::safe));
-        memory.write(what.pages, bytes(pages.size() * page_size.raw()));
+        memory.write(what.pages, bytes(pages.size() * x86::page_size.raw()));
         REQUIRE(fault_of(contract.write_parameters(memory, handed.map, pages)) == no_fault);
         found = contract.registers(pages);
         plan.image = image.segments;
@@ -176,12 +176,12 @@ private:
                 if (const auto done = put(mapping{v.virtual_range, v.physical, access::read_write}); !done)
                     return done;
             for (const phys_addr p : pages)
-                if (const auto done = put(identity_mapping<paging>(phys_range::of(p, page_size))); !done)
+                if (const auto done = put(identity_mapping<paging>(phys_range::of(p, x86::page_size))); !done)
                     return done;
             return {};
         };
         const auto frames = [&]() -> result<phys_addr> {
-            next_table += page_size;
+            next_table += x86::page_size;
             return next_table;
         };
         const auto made = clone_page_tables<paging>(memory, 0_pa, {}, add, frames);

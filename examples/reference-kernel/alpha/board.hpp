@@ -2,14 +2,17 @@
 #pragma once
 
 /// \file
-/// A Clipper, or another machine with the Tsunami chipset, as far as the console goes: the ports of its ISA bus, and
-/// how it is ended. The first PCI bus' I/O space lies in the half of kseg that is no memory [qemu/palcode
-/// core-typhoon.h].
+/// A Clipper, or another machine with the Tsunami chipset, as far as this kernel has to know it: its pages, the ports
+/// of its ISA bus, and how it is ended. The first PCI bus' I/O space lies in the half of kseg that is no memory
+/// [qemu/palcode core-typhoon.h].
 
+#include <lobos/alpha/paging_8k.hpp>
 #include <lobos/machine/cpu.hpp>
 #include <lobos/machine/palcode.hpp>
 
 namespace kernel {
+
+inline constexpr lobos::byte_count page_size = lobos::alpha::paging_8k::granule;
 
 inline constexpr std::uint64_t io_space = 0xffff'fd01'fc00'0000;
 

@@ -1,20 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-or-later OR BSD-2-Clause
 
 /// \file
-/// The reference kernel on an Alpha, as far as it goes: it finds out what machine it is on, reads the file that `exec=`
-/// names into scattered pages, goes on under tables of its own, and looks at the file through them. It cannot be
-/// replaced yet.
+/// The reference kernel on an Alpha: it finds out what machine it is on, goes on under tables of its own, and has
+/// itself replaced by the files that `exec=` names, or by itself. A file is read into scattered pages, which these
+/// tables map in a row; when an exec is refused this kernel is still there, and tries the next name.
 ///
 /// `fault=` on its command line ends it by an exception: `read` of what is not mapped, `write` of what is not to be
 /// written, `unaligned`, `instruction`.
 
-#include "../console.hpp"
-#include "../options.hpp"
+#include "../generations.hpp"
 #include "exceptions.hpp"
+#include "exec_linux.hpp"
 #include "own_tables.hpp"
-
-#include <lobos/core/crc32c.hpp>
-#include <lobos/core/fixed_list.hpp>
 
 namespace kernel {
 namespace {
@@ -22,6 +19,8 @@ namespace {
 using namespace lobos;
 
 constinit machine this_machine; // no start-up code runs constructors here, so all globals are constinit
+constinit options boot_options;
+constinit own_tables tables;
 
 [[noreturn]] void stop_for(fault f)
 {
@@ -29,49 +28,10 @@ constinit machine this_machine; // no start-up code runs constructors here, so a
     stop();
 }
 
-std::uint32_t sum_of(const std::byte* at, byte_count size)
-{
-    crc32c sum;
-    sum.update({at, static_cast<std::size_t>(size.raw())});
-    return sum.value();
-}
-
-/// A hole of whole pages, clear of this kernel, the initrd and what was taken before.
-class page_source {
-public:
-    std::optional<phys_addr> take(byte_count size)
-    {
-        if (taken_.empty()) {
-            (void)taken_.push_back(own_image());
-            if (this_machine.initrd)
-                (void)taken_.push_back(*this_machine.initrd);
-        }
-        const auto hole = this_machine.map.lowest_hole(size, paging::granule, mapped_memory, taken_);
-        if (!hole || !taken_.push_back(*hole))
-            return std::nullopt;
-        return hole->first();
-    }
-
-private:
-    fixed_list<phys_range, 32> taken_;
-};
-
-/// Copies the file, page by page.
-void scatter(phys_range whole, const scattered_pages& pages)
-{
-    for (std::size_t i = 0; i < pages.count(); ++i) {
-        const byte_count done = byte_count::of(i * paging::granule.raw());
-        const byte_count here = std::min(paging::granule, whole.size() - done);
-        memory.write(pages[i], {pointer_to(whole.first() + done), static_cast<std::size_t>(here.raw())});
-    }
-}
-
 void say_what_there_is()
 {
     const alpha::hwrpb& b = this_machine.block->fixed();
-    out.say(text_line{"console: HWRPB at "}
-            .add(this_machine.block->address())
-            .add(", system ")
+    out.say(text_line{"console: system "}
             .add_decimal(b.system_type)
             .add(" variation ")
             .add_decimal(b.system_variation >> 10)
@@ -81,33 +41,70 @@ void say_what_there_is()
             .add_hex(b.vptb, 16));
     for (const region& r : this_machine.map.regions())
         out.say(
-            text_line{"memory: "}.add(r.range.first()).add(" ").add(r.range.last()).add(" ").add(to_string(r.kind)));
-    out.say(text_line{"command line: "}.add(this_machine.command_line));
+            text_line{"region: "}.add(r.range.first()).add(" ").add(r.range.last()).add(" ").add(to_string(r.kind)));
+    out.show(text_line{"command line: "}.add(this_machine.command_line));
     for (const file& f : this_machine.files)
         out.show(text_line{"file "}.add(f.path).add(" ").add(f.size).add(" bytes"));
 }
 
-/// Looks at the file twice, through kseg and through the tables. True when it is the same.
-bool look_at_file(phys_range whole, const own_tables& tables)
+std::uint32_t sum_of(const std::byte* at, byte_count size)
 {
+    crc32c sum;
+    sum.update({at, static_cast<std::size_t>(size.raw())});
+    return sum.value();
+}
+
+/// Looks at the file twice: where the loader put it, and where its scattered pages are mapped. True when it is the
+/// same.
+bool look_at_file(const file& f, const file_in_memory& in)
+{
+    const auto entered = tables.enter(this_machine, in.source().extents());
+    if (!entered) {
+        out.say(text_line{"fault: "}.add(in_words(entered.error()).view()));
+        return false;
+    }
     const auto* seen = reinterpret_cast<const std::byte*>(static_cast<std::uintptr_t>(window.raw()));
-    const std::uint32_t through_kseg = sum_of(pointer_to(whole.first()), whole.size());
-    const std::uint32_t through_tables = sum_of(seen, whole.size());
+    const std::uint32_t through_tables = sum_of(seen, f.size);
+    const bool same = sum_of(pointer_to(f.at), f.size) == through_tables;
     const auto found = walk<paging>(memory, tables.root, window);
     out.say(text_line{"read: "}
-            .add(whole.size())
+            .add(f.size)
             .add(" bytes, first page at ")
             .add(found ? found->physical : phys_addr{})
             .add(", checksum ")
             .add_hex(through_tables, 8)
-            .add(through_kseg == through_tables ? ", the same as in kseg" : ", another than in kseg"));
-    return through_kseg == through_tables;
+            .add(same ? ", the same as in the file" : ", another than in the file"));
+    return same;
+}
+
+/// The system call of the paper [lobos/2000 fig. 3], kernel mode only: replaces this kernel by the file `name`. Returns
+/// when that was refused: one line has said why, and everything is as it was.
+void sys_lobos(std::string_view name, std::string_view command_line, std::string_view initrd)
+{
+    out.say(text_line{"exec "}.add(name));
+    const text_line refused = [&] {
+        const auto f = find_file(this_machine.files, name);
+        if (!f)
+            return in_words(name, f.error());
+        stage_times times;
+        const auto in = read(*f, boot_options);
+        if (!in)
+            return in_words(in.error());
+        times.finished(stage_times::read);
+        if (!look_at_file(*f, *in))
+            return text_line{"the file is not what it was"};
+        glue g{this_machine.map, this_machine.told(), boot_options.late};
+        return exec_linux({g, this_machine, boot_options, *f, *in, command_line, times}, initrd);
+    }();
+    expects(workspace.used() == 0, "a refused exec leaves no workspace behind");
+    out.say(text_line{"fault: "}.add(refused.view()));
+    out.say(text_line{"still running, "}.add_decimal(frame_pool.free()).add(" pages free"));
 }
 
 /// The word behind `fault=`.
 std::string_view wanted_fault()
 {
-    for (std::string_view rest = this_machine.command_line; !rest.empty();) {
+    for (std::string_view rest = boot_options.own; !rest.empty();) {
         std::string_view word = take_until(rest, ' ');
         if (take_until(word, '=') == "fault")
             return word;
@@ -136,49 +133,28 @@ extern "C" [[noreturn]] void kernel_main()
     catch_exceptions();
     if (const auto started = this_machine.start(); !started)
         stop_for(started.error());
-    out.say("reference kernel, generation 0, Alpha");
+    if (const auto entered = tables.enter(this_machine, {}); !entered)
+        stop_for(entered.error());
+    boot_options = parse(this_machine.command_line);
+    if (take_up_log(this_machine.log_region))
+        read_log();
+    out.say(text_line{first_words}.add_decimal(boot_options.generation).add(", Alpha"));
+    out.say(text_line{"memory: "}
+            .add_decimal(frame_pool.free())
+            .add(" pages free, region map CRC ")
+            .add_hex(checksum_of(this_machine.map), 8));
+    if (boot_options.chain != 0)
+        out.show(text_line{"padding: kept through "}.add_decimal(pass_on_padding()).add(" execs"));
     say_what_there_is();
-
-    page_source frames;
-    const auto named = find_file(this_machine.files, parse(this_machine.command_line).exec);
-    if (!named) {
-        out.say(text_line{"fault: "}.add(named.error()));
-        stop();
-    }
-    const phys_range whole = phys_range::of(named->at, named->size);
-    const auto count = static_cast<std::size_t>((whole.size().raw() + paging::granule.raw() - 1) >> paging::shift<0>);
-    const auto room = frames.take(scattered_pages::room_for(count));
-    if (!room)
-        stop_for({fault_code::no_memory, stage::loading, whole.size().raw()});
-    const scattered_pages pages{*room, count};
-    scatter(whole, pages);
-
-    const auto running = own_tables::running_root(this_machine.virtual_page_table());
-    if (!running)
-        stop_for(running.error());
-    own_tables tables;
-    const auto built = tables.build(this_machine, *running, pages, [&frames]() -> result<phys_addr> {
-        if (const auto page = frames.take(paging::granule))
-            return *page;
-        return refuse(fault_code::no_memory, stage::mapping, 0);
-    });
-    if (!built)
-        stop_for(built.error());
-    const auto old = tables.enter();
-    if (!old)
-        stop_for(old.error());
-    const auto now = own_tables::running_root(this_machine.virtual_page_table());
-    out.say(text_line{"tables: root "}
-            .add(*running)
-            .add(" left for ")
-            .add(now ? *now : phys_addr{})
-            .add(", ")
-            .add_decimal(tables.tables)
-            .add(" pages, old context at ")
-            .add_hex(*old, 8));
-    if (!look_at_file(whole, tables))
-        stop();
     fault_on_purpose(wanted_fault());
+
+    static std::array<char, 512> line;
+    if (boot_options.generation < boot_options.chain)
+        sys_lobos("reference-kernel", next_command_line(line, boot_options), "initrd");
+    for (std::string_view names = boot_options.exec; !names.empty();) {
+        const std::string_view name = take_until(names, ',');
+        sys_lobos(name, boot_options.target, boot_options.initrd);
+    }
     out.say("nothing left to exec");
     stop();
 }
@@ -188,6 +164,9 @@ extern "C" [[noreturn]] void kernel_main()
 /// The library's hook: one of its preconditions did not hold.
 [[noreturn]] void lobos::contract_violated(const char* what)
 {
-    kernel::out.show(text_line{"stopped: contract violated: "}.add(what));
+    text_line line{"stopped: contract violated: "};
+    for (; *what != '\0'; ++what)
+        line.add({what, 1});
+    kernel::out.say(line);
     kernel::stop();
 }

@@ -27,11 +27,12 @@ struct departure_frame {
     std::uint64_t entry;            ///< the image's first instruction, virtual
     std::uint64_t argument;         ///< what it finds in a0
 
+    std::uint64_t vptb;        ///< virtual page table base
     std::uint64_t trail;       ///< of the breadcrumb; the program's own where the log has none
-    std::uint64_t halt_flags;  ///< of the word in which a halt finds what it is to lead to; 0: none
+    std::uint64_t halt_flags;  ///< of the word in which the console finds what a halt is to lead to; 0: none
     std::uint64_t halt_action; ///< the bits that it is to have then
     std::uint64_t halt_mask;   ///< those of its other bits that stay
-    std::uint64_t unused[4];
+    std::uint64_t unused[3];
 
     hwpcb context; ///< what the copy runs in, and the image is entered in
 
@@ -79,8 +80,9 @@ static_assert(offsetof(departure_frame, self) == 0 && offsetof(departure_frame, 
 static_assert(offsetof(departure_frame, guard) == 16 && offsetof(departure_frame, copy) == 24);
 static_assert(offsetof(departure_frame, leave) == 32 && offsetof(departure_frame, program_physical) == 40);
 static_assert(offsetof(departure_frame, entry) == 48 && offsetof(departure_frame, argument) == 56);
-static_assert(offsetof(departure_frame, trail) == 64 && offsetof(departure_frame, halt_flags) == 72);
-static_assert(offsetof(departure_frame, halt_action) == 80 && offsetof(departure_frame, halt_mask) == 88);
+static_assert(offsetof(departure_frame, vptb) == 64 && offsetof(departure_frame, trail) == 72);
+static_assert(offsetof(departure_frame, halt_flags) == 80 && offsetof(departure_frame, halt_action) == 88);
+static_assert(offsetof(departure_frame, halt_mask) == 96);
 static_assert(offsetof(departure_frame, context) == hwpcb::alignment.raw());
 static_assert(offsetof(departure_frame, program) == 256 && sizeof(departure_frame) <= paging_8k::granule.raw());
 static_assert(sizeof(code_page_head) == 16 && offsetof(code_page_head, frame) == 8);

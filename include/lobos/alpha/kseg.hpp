@@ -10,9 +10,7 @@
 /// is older has its I/O in the lower half. So memory has addresses of 40 bits here, but not all that has them is
 /// memory: the HWRPB's clusters decide.
 
-#include <optional>
-
-#include <lobos/core/range.hpp>
+#include <lobos/paging/direct_range.hpp>
 
 namespace lobos::alpha {
 
@@ -23,20 +21,19 @@ inline constexpr virt_range kseg =
 /// What memory kseg can reach: no more, and on some machines less.
 inline constexpr phys_range kseg_memory = phys_range::between(phys_addr::at(0), phys_addr::at(0xff'ffff'ffff));
 
+/// Memory as it lies in kseg.
+inline constexpr direct_range kseg_direct{kseg.first(), kseg_memory};
+
 /// Where the kernel finds `p`, or nothing when it is no memory that kseg reaches.
 constexpr std::optional<virt_addr> to_kseg(phys_addr p)
 {
-    if (!kseg_memory.contains(p))
-        return std::nullopt;
-    return kseg.first() + byte_count::of(p.raw());
+    return kseg_direct.virtual_of(p);
 }
 
 /// The memory that `v` is, or nothing when it lies outside of kseg or in its I/O half.
 constexpr std::optional<phys_addr> from_kseg(virt_addr v)
 {
-    if (!kseg.contains(v) || v - kseg.first() > kseg_memory.last() - kseg_memory.first())
-        return std::nullopt;
-    return kseg_memory.first() + (v - kseg.first());
+    return kseg_direct.physical_of(v);
 }
 
 // Sanity checks

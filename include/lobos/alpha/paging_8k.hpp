@@ -17,6 +17,7 @@
 /// Only the last entry has rights. Those above it have to be valid and readable for the kernel, and no more is looked
 /// at. An entry maps one page; granularity hints say that neighbours are alike, and a processor may ignore them.
 
+#include <lobos/alpha/kseg.hpp>
 #include <lobos/paging/traits.hpp>
 
 namespace lobos::alpha {
@@ -94,6 +95,7 @@ struct paging_8k {
         virt_range::between(virt_addr::at(0), virt_addr::at(0x3ff'ffff'ffff)),
         virt_range::between(virt_addr::at(0xffff'fe00'0000'0000), virt_addr::at(0xffff'ffff'ffff'ffff)),
     };
+    static constexpr direct_range direct = kseg_direct;
     static constexpr phys_range physical_reach = phys_range::between(phys_addr::at(0), phys_addr::at(0x1fff'ffff'ffff));
 
     template <unsigned Level> static constexpr unsigned shift = 13 + 10 * Level;

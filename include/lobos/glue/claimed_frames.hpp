@@ -12,11 +12,12 @@
 
 #include <lobos/glue/kernel_glue.hpp>
 #include <lobos/image/segment.hpp>
-#include <lobos/plan/program.hpp>
 
 namespace lobos {
 
 template <kernel_glue Glue> class claimed_frames {
+    static constexpr byte_count page_size = Glue::port::page_size;
+
 public:
     explicit claimed_frames(Glue& glue) : glue_{&glue} {}
 

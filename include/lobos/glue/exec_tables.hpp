@@ -16,14 +16,18 @@ namespace lobos {
 /// Not for embedders: what prepare() makes tables with. `Port` is the machine that is left.
 template <class Port> class exec_tables {
     using paging = Port::paging;
+    static constexpr byte_count page_size = Port::page_size;
 
 public:
     /// `plan` has everything placed but the tables, which are noted down in it; `parameters` are the pages that the
-    /// image finds one to one beside itself.
-    exec_tables(exec_plan& plan, Port::route way, std::span<const phys_addr> parameters, std::optional<phys_addr> trail)
+    /// image finds beside itself, as `terms` has it.
+    exec_tables(exec_plan& plan, Port::route way, const contract_terms& terms, std::span<const phys_addr> parameters,
+        std::optional<phys_addr> trail)
         : plan_{plan},
           way_{way},
-          parameters_{parameters},
+          one_to_one_{parameters.first(terms.parameters_mapped ? parameters.size() : 0)},
+          in_a_row_{parameters.first(terms.parameters_row.pages)},
+          row_{terms.parameters_row.first},
           trail_{trail}
     {
     }
@@ -97,12 +101,15 @@ public:
     }
 
 private:
-    /// Maps `r` one to one in tables of mode `T`, which must reach it.
+    /// Maps `r` in tables of mode `T`, which must reach it, where the overlay will look for it.
     template <class T, class Put> static result<void> put_identity(phys_range r, Put& put)
     {
-        if (!T::physical_reach.contains(r))
+        if (!overlay_reach<T>().contains(r))
             return refuse(fault_code::bad_range, stage::mapping, r.first());
-        return put(identity_mapping<T>(r));
+        if constexpr (has_direct_range<T>)
+            return {};
+        else
+            return put(identity_mapping<T>(r));
     }
 
     /// What an image finds in the tables of mode `T` that it is entered on.
@@ -112,15 +119,24 @@ private:
         for (const virtual_segment& v : plan_.virtual_layout)
             if (ok)
                 ok = put_virtual<T>(v, put);
-        for (const phys_addr page : parameters_)
+        for (const phys_addr page : one_to_one_)
             if (ok)
                 ok = put_identity<T>(phys_range::of(page, page_size), put);
+        virt_addr at = row_;
+        for (const phys_addr page : in_a_row_) {
+            if (ok)
+                ok = put(mapping{virt_range::of(at, page_size), page});
+            at += page_size;
+        }
         return ok;
     }
 
     /// Where a paged image expects itself, in whole pages of mode `T`.
     template <class T, class Put> static result<void> put_virtual(const virtual_segment& v, Put& put)
     {
+        if constexpr (has_direct_range<T>)
+            if (T::direct.virtual_range().overlaps(v.virtual_range))
+                return {}; // rule 8 sees whether that is where it is
         const virt_range wide = widen(v.virtual_range, T::granule);
         const byte_count into = v.virtual_range.first() - wide.first();
         if (v.physical.raw() < into.raw() || !is_aligned(v.physical - into, T::granule))
@@ -130,7 +146,9 @@ private:
 
     exec_plan& plan_;
     Port::route way_;
-    std::span<const phys_addr> parameters_;
+    std::span<const phys_addr> one_to_one_;
+    std::span<const phys_addr> in_a_row_;
+    virt_addr row_;
     std::optional<phys_addr> trail_;
 };
 

@@ -41,6 +41,7 @@ concept kernel_glue = requires(G& glue, phys_addr page, phys_range in, std::size
 
     /// The machine: `port` says what there is to know about it, `processor` is the one that the kernel runs on.
     typename G::port;
+    { G::port::page_size } -> std::convertible_to<byte_count>; // of the pages above
     { glue.processor() };
 
     /// The last call before interrupts go off: silence devices, park the other processors, say goodbye. It cannot fail.

@@ -40,6 +40,7 @@ template <kernel_glue Glue, checksum_policy Sum> class preparation {
     using port = Glue::port;
     using paging = port::paging;
     using staged = staged_exec<Glue, Sum>;
+    static constexpr byte_count page_size = port::page_size;
 
 public:
     preparation(Glue& glue, const contract_terms& terms, const exec_options& options)
@@ -96,6 +97,7 @@ private:
     {
         out_.facts_ = glue_.processor().facts();
         out_.generation_ = glue_.memory_generation();
+        plan_.page = page_size;
         return port::accepts(out_.facts_);
     }
 
@@ -175,6 +177,7 @@ private:
             parameters_[i] = *page;
             parameter_extents_[i] = {*page, page_size};
         }
+        out_.told_ = parameter_extents_;
         for (segment& s : image_)
             if (s.what == content::parameters) {
                 s.what = content::copy;
@@ -192,7 +195,7 @@ private:
         if (!bounce)
             return std::unexpected{bounce.error()};
         plan_.bounce = *bounce;
-        const auto cost = in_room(make_plan(image_, *bounce, runs_, steps_));
+        const auto cost = in_room(make_plan(image_, phys_range::of(*bounce, page_size), runs_, steps_));
         if (!cost)
             return std::unexpected{cost.error()};
         plan_.cost = *cost;
@@ -252,11 +255,7 @@ private:
         return tables().template make_for_entry<Entry>(glue_.memory(), [&] { return take(safe_role::page_table); });
     }
 
-    exec_tables<port> tables()
-    {
-        const std::span<const phys_addr> pages = parameter_pages();
-        return {plan_, way_, terms_.parameters_mapped ? pages : pages.first(0), options_.trail};
-    }
+    exec_tables<port> tables() { return {plan_, way_, terms_, parameter_pages(), options_.trail}; }
 
     /// Copies the steps, cut around what they may not change, into a chain of plan pages.
     result<void> lay_out_steps()
@@ -274,7 +273,7 @@ private:
                 const auto next = take(safe_role::plan);
                 if (!next)
                     return std::unexpected{next.error()};
-                zero(*next, page_size.raw());
+                zero(*next, sizeof(plan_page));
                 store(memory, *next + byte_count::of(offsetof(plan_page, next)), std::uint64_t{plan_page::no_page});
                 if (plan_pages_++ != 0)
                     store(memory, page + byte_count::of(offsetof(plan_page, next)), next->raw());

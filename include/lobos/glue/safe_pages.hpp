@@ -16,6 +16,8 @@
 namespace lobos {
 
 template <kernel_glue Glue> class safe_pages {
+    static constexpr byte_count page_size = Glue::port::page_size;
+
 public:
     explicit safe_pages(Glue& glue) : glue_{&glue} {}
 

@@ -63,7 +63,8 @@ private:
         for (std::size_t i = 0; i < segments.size(); ++i) {
             const std::uint64_t ends[] = {segments[i].destination.first().raw(), segments[i].destination.last().raw()};
             fixed.update(std::as_bytes(std::span{ends}));
-            fixed.update(std::as_bytes(std::span{&sums.image[i], 1}));
+            const bool of_parameters = !told_.empty() && segments[i].file.data() == told_.data();
+            (of_parameters ? told : fixed).update(std::as_bytes(std::span{&sums.image[i], 1}));
         }
         for (const safe_region& r : pages_.regions()) {
             if (r.role == safe_role::parameters)
@@ -92,6 +93,7 @@ private:
     claimed_frames<Glue> frames_;
     safe_pages<Glue> pages_;
     std::optional<verified_plan> verified_ = {};
+    std::span<const extent> told_ = {}; ///< the pages of parameters, as segments that are made of them have them
     port::facts facts_ = {};
     std::uint64_t generation_ = 0;
     virt_addr departure_ = {}; ///< the running kernel's addresses of the code's first instruction and of the frame

@@ -74,8 +74,14 @@ concept entry_contract = requires(const C& contract, std::span<const phys_addr> 
 };
 
 /// A contract may say by a constant `parameters_mapped` that its image finds its parameters one to one in the tables
-/// that it is entered on, as they are written; others find none of them there.
+/// that it is entered on, as they are written; others find none of them there,
 template <class C> inline constexpr bool finds_parameters_mapped = requires { requires C::parameters_mapped; };
+
+/// or, by its `parameters_row()`, the first pages of them in a row somewhere else.
+struct parameter_row {
+    virt_addr first; ///< aligned to the page
+    std::size_t pages = 0;
+};
 
 /// What a contract says in plain values. Most of an exec is the same for every image, and is made from these.
 struct contract_terms {
@@ -84,6 +90,7 @@ struct contract_terms {
     virt_addr entry;
     bool entered_paged = false;
     bool parameters_mapped = false;
+    parameter_row parameters_row = {};
     std::size_t parameter_pages = 0;
     /// Where the parameters may lie; begins at address 0. A contract whose image reaches less than the port's machinery
     /// says so by its `parameter_reach()`.
@@ -98,14 +105,17 @@ struct contract_terms {
 
 template <class C> constexpr contract_terms terms_of(const C& contract)
 {
-    contract_terms terms{.segments = contract.segments(),
-        .virtual_layout = contract.virtual_layout(),
-        .entry = contract.entry(),
-        .entered_paged = is_entered_paged<C>,
-        .parameters_mapped = finds_parameters_mapped<C>,
-        .parameter_pages = contract.parameter_pages()};
+    contract_terms terms{};
+    terms.segments = contract.segments();
+    terms.virtual_layout = contract.virtual_layout();
+    terms.entry = contract.entry();
+    terms.entered_paged = is_entered_paged<C>;
+    terms.parameters_mapped = finds_parameters_mapped<C>;
+    terms.parameter_pages = contract.parameter_pages();
     if constexpr (requires { contract.parameter_reach(); })
         terms.parameter_reach = contract.parameter_reach();
+    if constexpr (requires { contract.parameters_row(); })
+        terms.parameters_row = contract.parameters_row();
     return terms;
 }
 

@@ -66,7 +66,7 @@ concept loop_memory = (block_memory<M> || word_memory<M>) && requires(M& m, M::a
     { m.load_u64(at) };               // of the program, aligned to 8
     m.store_u64(at, std::uint64_t{}); // of the trail
     m.store_u32(at, std::uint32_t{});
-    { m.clock() }; // any counter that only grows
+    { m.clock() }; // any counter that only grows, or wraps at 32 bits
 };
 
 /// Makes the compiler forget what it knows of `value`, so that it keeps no second form of it and puts no library call

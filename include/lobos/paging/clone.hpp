@@ -193,10 +193,10 @@ private:
 
 } // namespace detail
 
-/// Builds tables that hold, of the running ones at `running_root`, the pages of `keep`, and the mappings that `add`
-/// names: it is called once with a function `put(const mapping&)` that returns a `result<void>`, and passes the first
-/// fault on. `frames()` gives a `result<phys_addr>`: a page for a table, aligned to the table size, the caller's to
-/// give back.
+/// Builds tables that hold, of the running ones at `running_root`, the pages of `keep` (but for what needs no tables),
+/// and the mappings that `add` names: it is called once with a function `put(const mapping&)` that returns a
+/// `result<void>`, and passes the first fault on. `frames()` gives a `result<phys_addr>`: a page for a table, aligned
+/// to the table size, the caller's to give back.
 ///
 /// Faults: not_mapped (at: an address of `keep`), bad_page_table (at: the running entry), mapping_conflict (at: virtual
 /// address that is wanted twice), misaligned and bad_range (at: the mapping's first virtual address, or a page from
@@ -218,7 +218,8 @@ result<cloned_tables<T>> clone_page_tables(
             const auto found = walk<T>(memory, running_root, *v);
             if (!found)
                 return std::unexpected{found.error()};
-            if (const auto put = writer.put_found(*root, *found); !put)
+            const bool in_tables = found->level != T::levels;
+            if (const auto put = in_tables ? writer.put_found(*root, *found) : result<void>{}; !put)
                 return std::unexpected{put.error()};
             v = checked_add(found->page.last(), byte_count::of(1));
         }

@@ -11,7 +11,7 @@
 #include <optional>
 #include <span>
 
-#include <lobos/core/range.hpp>
+#include <lobos/paging/direct_range.hpp>
 
 namespace lobos {
 
@@ -82,7 +82,8 @@ struct example_paging {
     /// Physical addresses that an entry can name.
     static constexpr phys_range physical_reach = phys_range::between(phys_addr::at(0), phys_addr::at(0xffff));
 
-    // A mode whose root cannot lie wherever an entry can name a table has one more: `root_reach`.
+    // A mode whose root cannot lie wherever an entry can name a table has one more: `root_reach`. One of a machine that
+    // translates some addresses without tables has a `direct` range, which is no part of `reach`.
 
     /// The lowest bit of a virtual address that indexes a table of this level, and how many bits do.
     template <unsigned Level> static constexpr unsigned shift = Level == 0 ? 8 : 12;

@@ -14,8 +14,8 @@ namespace lobos {
 template <paging_traits T> struct translation {
     phys_addr physical;    ///< of the address asked for
     access rights;         ///< what all levels together permit
-    virt_range page;       ///< the page that holds the address
-    unsigned level;        ///< of the leaf
+    virt_range page;       ///< the page that holds the address, or the direct range
+    unsigned level;        ///< of the leaf; `T::levels` where no table was asked
     typename T::word leaf; ///< the leaf's bits, to be kept by a clone
     bool executable;       ///< whether all levels let instructions be fetched; always, in modes that cannot forbid it
 };
@@ -62,6 +62,9 @@ result<translation<T>> walk_from(M& memory, phys_addr table, virt_addr v, access
 template <paging_traits T, physical_memory M>
 result<translation<T>> walk(M& memory, phys_addr root, virt_addr v)
 {
+    if constexpr (has_direct_range<T>)
+        if (const auto at = T::direct.physical_of(v))
+            return translation<T>{*at, access::read_write, T::direct.virtual_range(), T::levels, {}, true};
     if (!reaches<T>(virt_range::between(v, v)))
         return refuse(fault_code::not_mapped, stage::mapping, v);
     return detail::walk_from<T::levels - 1, T>(memory, root, v, access::read_write, true);

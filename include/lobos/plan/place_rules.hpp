@@ -136,11 +136,11 @@ template <class C> result<void> machinery_is_safe(const C& c)
         safe_role role;
         phys_range range;
     } places[] = {
-        {safe_role::code, phys_range::of(c.plan.code, page_size)},
-        {safe_role::stack, phys_range::of(c.plan.stack, page_size)},
-        {safe_role::frame, phys_range::of(c.plan.frame, page_size)},
+        {safe_role::code, phys_range::of(c.plan.code, c.plan.page)},
+        {safe_role::stack, phys_range::of(c.plan.stack, c.plan.page)},
+        {safe_role::frame, phys_range::of(c.plan.frame, c.plan.page)},
         {safe_role::frame, phys_range::of(c.plan.program, byte_count::of(sizeof(overlay_program)))},
-        {safe_role::bounce, phys_range::of(c.plan.bounce, page_size)},
+        {safe_role::bounce, phys_range::of(c.plan.bounce, c.plan.page)},
     };
     for (const auto& place : places)
         if (const auto inside = lies_in(c, place.role, place.range); !inside)
@@ -154,7 +154,7 @@ template <class C> result<void> machinery_is_safe(const C& c)
             return refuse(fault_code::bad_range, stage::verifying, page);
         if (!is_aligned(phys_addr::at(page), word_alignment))
             return refuse(fault_code::misaligned, stage::verifying, page);
-        const auto range = phys_range::checked(phys_addr::at(page), page_size);
+        const auto range = phys_range::checked(phys_addr::at(page), byte_count::of(sizeof(plan_page)));
         if (!range)
             return refuse(fault_code::bad_range, stage::verifying, page);
         if (const auto inside = lies_in(c, safe_role::plan, *range); !inside)
@@ -162,7 +162,7 @@ template <class C> result<void> machinery_is_safe(const C& c)
         page = load<std::uint64_t>(c.memory, phys_addr::at(page) + byte_count::of(offsetof(plan_page, next)));
     }
     for (const phys_addr tables : std::span{c.plan.mode_pages}.first(c.plan.mode_page_count))
-        if (const auto inside = lies_in(c, safe_role::mode, phys_range::of(tables, page_size)); !inside)
+        if (const auto inside = lies_in(c, safe_role::mode, phys_range::of(tables, c.plan.page)); !inside)
             return inside;
     return {};
 }
@@ -188,7 +188,7 @@ template <class C> result<void> program_is_sound(const C& c)
         if (!safe)
             return refuse(fault_code::outside_safe_region, stage::verifying, skips[i].first);
     }
-    const phys_range bounce = phys_range::of(c.plan.bounce, page_size);
+    const phys_range bounce = phys_range::of(c.plan.bounce, c.plan.page);
     for (const safe_region& r : c.plan.safe) {
         const bool touched = std::ranges::any_of(
             c.plan.image, [&](const segment& s) { return s.occupies() && s.destination.overlaps(r.range); });

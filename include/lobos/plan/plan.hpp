@@ -22,6 +22,8 @@ namespace lobos {
 enum class copy_regime : std::uint8_t { paged, unpaged };
 
 struct exec_plan {
+    byte_count page; ///< the size of the machine's pages, in which safe memory is taken
+
     std::span<const segment> image;
     std::span<const safe_region> safe; ///< every safe region, those of earlier kernels that survive included
 
@@ -79,7 +81,7 @@ result<void> for_each_step(M& memory, std::uint64_t first, std::size_t most_page
     std::uint64_t time = 0;
     for (std::size_t pages = 0; first != plan_page::no_page; ++pages) {
         const phys_addr page = phys_addr::at(first);
-        if (!phys_range::checked(page, page_size))
+        if (!phys_range::checked(page, byte_count::of(sizeof(plan_page))))
             return refuse(fault_code::bad_range, stage::verifying, page);
         const auto count = load<std::uint64_t>(memory, page + byte_count::of(offsetof(plan_page, count)));
         if (pages == most_pages || count > plan_page::capacity)

@@ -44,10 +44,10 @@ namespace detail {
 
 template <class Tally> class planner {
 public:
-    planner(std::span<planner_run> storage, std::span<overlay_step> steps, phys_addr bounce, Tally& tally)
+    planner(std::span<planner_run> storage, std::span<overlay_step> steps, phys_range bounce, Tally& tally)
         : table_{storage, tally},
           steps_{steps},
-          bounce_{bounce.raw()}
+          bounce_{bounce}
     {
     }
 
@@ -171,7 +171,7 @@ private:
         bool broken = false;
         for (std::size_t start = 0; start < table_.size(); ++start) {
             const auto found = find_circle(table_, start);
-            if (!found || !(found->equal || (found->tight && table_[found->smallest].size <= page_size.raw())))
+            if (!found || !(found->equal || (found->tight && table_[found->smallest].size <= bounce_.size().raw())))
                 continue;
             break_circle(found->smallest, found->equal);
             broken = true;
@@ -188,7 +188,7 @@ private:
         const std::uint64_t size = table_[start].size;
         ++cost_.cycles;
         const auto go_round = [&](std::uint64_t offset, std::uint64_t piece, bool last) {
-            emit(bounce_, table_[start].source + offset, piece);
+            emit(bounce_.first().raw(), table_[start].source + offset, piece);
             cost_.bounced += byte_count::of(piece);
             for (std::size_t i = *table_.only_read_by(start); i != start;) {
                 const std::size_t next = *table_.only_read_by(i);
@@ -199,11 +199,11 @@ private:
                     table_[i].readers = table::done;
                 i = next;
             }
-            emit(table_[start].destination + offset, bounce_, piece);
+            emit(table_[start].destination + offset, bounce_.first().raw(), piece);
             cost_.copied += byte_count::of(piece);
         };
-        for (std::uint64_t offset = 0; offset < size; offset += page_size.raw()) {
-            const std::uint64_t piece = std::min(page_size.raw(), size - offset);
+        for (std::uint64_t offset = 0; offset < size; offset += bounce_.size().raw()) {
+            const std::uint64_t piece = std::min(bounce_.size().raw(), size - offset);
             go_round(offset, piece, offset + piece == size);
         }
         table_[start].readers = table::done;
@@ -214,7 +214,7 @@ private:
         if (round == most_rounds)
             return refuse(fault_code::too_many_cuts, stage::planning, table_.size());
         const std::size_t before = table_.size();
-        run_cutter cutter{table_};
+        run_cutter cutter{table_, bounce_.size()};
         if (round == grid_round)
             cutter.cut_to_grid();
         if (table_.size() == before)
@@ -225,14 +225,14 @@ private:
 
     table table_;
     std::span<overlay_step> steps_;
-    std::uint64_t bounce_;
+    phys_range bounce_;
     plan_cost cost_;
 };
 
 } // namespace detail
 
-/// Plans the copies and fills of `image`. `bounce` is a page that nobody else uses. The first `plan_cost::steps` of
-/// `steps` are the answer; `runs` is scratch: one for each segment, each run and each cut.
+/// Plans the copies and fills of `image`. `bounce` is a page of the machine that nobody else uses. The first
+/// `plan_cost::steps` of `steps` are the answer; `runs` is scratch: one for each segment, each run and each cut.
 ///
 /// Faults: no_space (at: entries needed in `runs` or `steps`, whichever is too small; exact, unless there are circles,
 /// which may need more once there is room to look at them), too_many_cuts (at: runs that wait for each other; every
@@ -240,7 +240,7 @@ private:
 /// destination of the segment), bad_range (at: an extent of the file that wraps or ends with the last byte of the
 /// address space).
 inline result<plan_cost> make_plan(
-    std::span<const segment> image, phys_addr bounce, std::span<planner_run> runs, std::span<overlay_step> steps)
+    std::span<const segment> image, phys_range bounce, std::span<planner_run> runs, std::span<overlay_step> steps)
 {
     detail::no_tally nothing;
     return detail::planner{runs, steps, bounce, nothing}.plan(image);

@@ -12,9 +12,6 @@
 
 namespace lobos {
 
-/// The size of the pages that the glue gives, and of every safe region's granule.
-inline constexpr byte_count page_size = byte_count::of(4096);
-
 /// Where the notes of planner and verifier have a source: there is none, the bytes are zeros. Not an address: no range
 /// of memory begins with its last byte and has room for a word.
 inline constexpr std::uint64_t no_source = ~std::uint64_t{0};
@@ -48,7 +45,7 @@ struct stored_step {
     constexpr overlay_step step() const { return {source + distance, source, size}; }
 };
 
-/// A page of steps.
+/// Steps in a page; on machines with larger ones, in its first 4 KB.
 struct plan_page {
     static constexpr std::uint64_t no_page = ~std::uint64_t{0};
     static constexpr std::size_t capacity = 170;
@@ -81,6 +78,12 @@ struct breadcrumb {
     std::uint32_t error;     ///< the code that came with it, 0 where none does
     std::uint64_t at;        ///< address of the instruction
     std::uint64_t touched;   ///< address that a page fault was about, if it was one
+
+    /// How long the copy took, by its clock; one of 32 bits may have wrapped.
+    constexpr std::uint64_t copy_ticks() const
+    {
+        return ended >= began ? ended - began : (ended - began) & 0xffff'ffff;
+    }
 };
 static_assert(sizeof(breadcrumb) == 56 && offsetof(breadcrumb, exception) == 32 && offsetof(breadcrumb, at) == 40);
 

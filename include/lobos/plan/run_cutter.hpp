@@ -14,7 +14,8 @@ namespace lobos::detail {
 
 template <class Table> class run_cutter {
 public:
-    explicit run_cutter(Table& table) : table_{table}, count_{table.size()} {}
+    /// `page` is the bounce page's size.
+    run_cutter(Table& table, byte_count page) : table_{table}, page_{page}, count_{table.size()} {}
 
     /// Cuts every run that reads across the edge of a destination. A cut of one run shows in those that read from it
     /// and come later in the round, so rounds go up and down by turns.
@@ -28,7 +29,7 @@ public:
     /// these places everywhere, each piece reads exactly one other. Cuts nothing when that would make crumbs.
     void cut_to_grid()
     {
-        std::uint64_t distances = page_size.raw();
+        std::uint64_t distances = page_.raw();
         for (const planner_run& r : table_.runs())
             distances |= r.fills() ? 0 : r.source - r.destination;
         const std::uint64_t grain = distances & (0 - distances);
@@ -121,6 +122,7 @@ private:
     }
 
     Table& table_;
+    byte_count page_;
     std::size_t count_; ///< runs that were there when the round began
 };
 

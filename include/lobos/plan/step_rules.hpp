@@ -15,7 +15,7 @@ namespace lobos::rules {
 /// or a page of the chain), step_wrong_source (at: destination; a read of the bounce page that nothing has filled).
 template <class C> result<void> collect_writes(C& c, phys_range reach)
 {
-    const phys_range bounce = phys_range::of(c.plan.bounce, page_size);
+    const phys_range bounce = phys_range::of(c.plan.bounce, c.plan.page);
     std::uint64_t saved = no_source; // where the bounce page's content comes from
     std::uint64_t saved_size = 0;
     std::uint32_t saved_at = 0;

@@ -10,17 +10,21 @@
 
 namespace lobos::rules {
 
-/// A range that the overlay touches through the identity mapping.
-template <paging_traits T, class C> result<void> identity_mapped(const C& c, phys_range r, access wanted)
+/// A range that the overlay touches: where it looks for it, there it is.
+template <paging_traits T, class C> result<void> overlay_finds(const C& c, phys_range r, access wanted)
 {
+    if (!overlay_reach<T>().contains(r))
+        return refuse(fault_code::not_mapped, stage::verifying, r.first());
     std::optional<phys_addr> at = r.first();
     while (at && *at <= r.last()) {
-        const auto found = walk<T>(c.memory, c.plan.new_root, virt_addr::at(at->raw()));
+        const virt_addr v = overlay_address<T>(*at);
+        const auto found = walk<T>(c.memory, c.plan.new_root, v);
         if (!found || found->physical != *at)
             return refuse(fault_code::not_mapped, stage::verifying, *at);
         if (wanted == access::read_write && found->rights != access::read_write)
             return refuse(fault_code::not_writable, stage::verifying, *at);
-        at = checked_add(phys_addr::at(found->page.last().raw()), byte_count::of(1));
+        const byte_count all_but_one = found->page.last() - v;
+        at = all_but_one < r.last() - *at ? checked_add(*at + all_but_one, byte_count::of(1)) : std::nullopt;
     }
     return {};
 }
@@ -29,15 +33,15 @@ template <paging_traits T, class C> result<void> identity_mapped(const C& c, phy
 template <paging_traits T, class C> result<void> copy_reaches(const C& c, phys_range r, access wanted)
 {
     if (c.plan.regime == copy_regime::paged)
-        return identity_mapped<T>(c, r, wanted);
+        return overlay_finds<T>(c, r, wanted);
     if (!below_4g.contains(r))
         return refuse(fault_code::bad_range, stage::verifying, r.first());
     return {};
 }
 
-/// Rule 5: every byte that the overlay reads or writes is mapped one to one in the new tables, which are of mode `T`,
-/// and writable where it writes. A copy without paging needs that only for the way there, and everything below 4 GiB.
-/// Faults: not_mapped, not_writable, bad_range (at: address).
+/// Rule 5: every byte that the overlay reads or writes is mapped where it looks for it (one to one, or in the direct
+/// range) in the new tables, which are of mode `T`, and writable where it writes. A copy without paging needs that only
+/// for the way there, and everything below 4 GiB. Faults: not_mapped, not_writable, bad_range (at: address).
 template <paging_traits T, class C> result<void> reach_is_mapped(const C& c)
 {
     for (const verified_write& w : c.writes) {
@@ -54,7 +58,7 @@ template <paging_traits T, class C> result<void> reach_is_mapped(const C& c)
         if (!overlay_touches(r.role))
             continue;
         const bool written = r.role == safe_role::stack || r.role == safe_role::bounce;
-        const auto mapped = identity_mapped<T>(c, r.range, written ? access::read_write : access::read_only);
+        const auto mapped = overlay_finds<T>(c, r.range, written ? access::read_write : access::read_only);
         if (!mapped)
             return mapped;
         if (const auto reached = copy_reaches<T>(c, r.range, access::read_only); !reached)
@@ -65,7 +69,7 @@ template <paging_traits T, class C> result<void> reach_is_mapped(const C& c)
             ? c.plan.program + byte_count::of(offsetof(overlay_program, untold))
             : phys_addr::at(told),
         byte_count::of(sizeof(breadcrumb)));
-    return trail ? identity_mapped<T>(c, *trail, access::read_write) : result<void>{};
+    return trail ? overlay_finds<T>(c, *trail, access::read_write) : result<void>{};
 }
 
 /// Rule 7: the page in which the switch happens maps alike in old and new tables of mode `T`, to the overlay's code,
@@ -74,7 +78,7 @@ template <paging_traits T, class C> result<void> switch_page_is_alike(const C& c
 {
     const auto before = walk<T>(c.memory, c.plan.running_root, c.plan.switch_page);
     const auto after = walk<T>(c.memory, c.plan.new_root, c.plan.switch_page);
-    const byte_count all_but_one = page_size - byte_count::of(1);
+    const byte_count all_but_one = c.plan.page - byte_count::of(1);
     const bool alike = before && after && before->executable && after->executable && before->physical == c.plan.code &&
         after->physical == c.plan.code && before->page.last() - c.plan.switch_page >= all_but_one &&
         after->page.last() - c.plan.switch_page >= all_but_one;

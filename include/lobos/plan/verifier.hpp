@@ -52,7 +52,7 @@ template <departing_port Port, physical_memory M> result<void> copy_is_sound(ver
     then([](auto& x) { return rules::machinery_is_safe(x); });
     then([](auto& x) { return rules::tables_are_safe<paging>(x, x.plan.new_root); });
     then([](auto& x) { return rules::program_is_sound(x); });
-    then([](auto& x) { return rules::collect_writes(x, paging::physical_reach); });
+    then([](auto& x) { return rules::collect_writes(x, overlay_reach<paging>()); });
     then([](auto& x) { return rules::steps_write_the_image(x); });
     if constexpr (skips_in_plan<Port>)
         then([](auto& x) { return rules::steps_keep_off_skips(x); });

@@ -13,7 +13,6 @@
 
 #include <lobos/glue/kernel_glue.hpp>
 #include <lobos/image/source.hpp>
-#include <lobos/plan/program.hpp>
 #include <lobos/sim/injection.hpp>
 #include <lobos/sim/memory.hpp>
 #include <lobos/sim/page_pool.hpp>
@@ -54,13 +53,15 @@ struct kernel_state {
 template <simulated_machine Machine> class kernel {
 public:
     using port = Machine::port;
+    static constexpr byte_count page_size = port::page_size;
     static constexpr phys_range own_memory = Machine::own_memory;
 
     /// A machine with `ram` bytes of memory from address 0; what lies behind the kernel's own is free. Pages are handed
     /// out in an order that `seed` shuffles; seed 0 is ascending.
     explicit kernel(byte_count ram, std::uint32_t seed = 0)
         : machine_{memory_},
-          pool_{phys_range::between(own_memory.last() + byte_count::of(1), phys_addr::at(ram.raw() - 1)), seed}
+          pool_{
+              phys_range::between(own_memory.last() + byte_count::of(1), phys_addr::at(ram.raw() - 1)), page_size, seed}
     {
         const phys_range all = phys_range::of(phys_addr::at(0), ram);
         memory_.add_ram(all);
@@ -105,7 +106,7 @@ public:
     region_map& map() { return map_; }
 
     /// Puts a file into pages of `chunk` bytes each (at most a page), one page a chunk; the last one may be shorter.
-    staged_bytes stage(std::span<const std::byte> file, std::size_t chunk = 4096)
+    staged_bytes stage(std::span<const std::byte> file, std::size_t chunk = static_cast<std::size_t>(page_size.raw()))
     {
         staged_bytes staged;
         for (std::size_t done = 0; done < file.size(); done += chunk) {

@@ -14,14 +14,13 @@
 #include <vector>
 
 #include <lobos/core/range.hpp>
-#include <lobos/plan/program.hpp>
 
 namespace lobos::sim {
 
 class page_pool {
 public:
     /// All whole pages of `range`, none of them taken. Seed 0 is ascending order.
-    page_pool(phys_range range, std::uint32_t seed)
+    page_pool(phys_range range, byte_count page_size, std::uint32_t seed)
     {
         for (std::uint64_t at = align_down(range.first(), page_size).raw(); at < range.last().raw();
             at += page_size.raw())

@@ -62,7 +62,7 @@ public:
     static constexpr std::uint64_t linear_base = shape.linear_base;
     static constexpr phys_range own_memory = phys_range::of(phys_addr::at(0x10'0000), byte_count::of(0x4'0000));
     static constexpr phys_range descriptors = phys_range::of(phys_addr::at(0x10'2000), byte_count::of(48));
-    static constexpr phys_range gates = phys_range::of(phys_addr::at(0x10'3000), page_size); ///< empty
+    static constexpr phys_range gates = phys_range::of(phys_addr::at(0x10'3000), x86::page_size); ///< empty
     static constexpr phys_range tables = phys_range::between(phys_addr::at(0x10'4000), own_memory.last());
     /// The four pointers of PAE paging need not begin a page.
     static constexpr phys_addr root = tables.first() + byte_count::of(shape.mode == x86::paging_mode::pae ? 0x7e0 : 0);
@@ -83,8 +83,8 @@ public:
         load_segments();
 
         // Everything was used by somebody: 16384 pages are more than any TLB holds.
-        const std::uint64_t pages = std::min<std::uint64_t>(ram.raw() / page_size.raw(), 16384);
-        for (std::uint64_t at = 0; at < std::min(pages << 12, mapped_.raw()); at += page_size.raw()) {
+        const std::uint64_t pages = std::min<std::uint64_t>(ram.raw() / x86::page_size.raw(), 16384);
+        for (std::uint64_t at = 0; at < std::min(pages << 12, mapped_.raw()); at += x86::page_size.raw()) {
             (void)cpu_.mmu.translate(at, x86_mmu::intent::read, x86_mmu::privilege::user);
             (void)cpu_.mmu.translate(linear_base + at, x86_mmu::intent::read);
         }
@@ -112,7 +112,7 @@ private:
     void map_memory()
     {
         x86_table_writer writer{memory_, shape.mode, root, tables};
-        for (std::uint64_t i = 0; i < page_size.raw(); i += 8)
+        for (std::uint64_t i = 0; i < x86::page_size.raw(); i += 8)
             store(memory_, tables.first() + byte_count::of(i), std::uint64_t{0});
         constexpr unsigned level = shape.page_level;
         constexpr std::uint64_t size = page_size_of(level);
@@ -125,7 +125,7 @@ private:
             writer.map(at, at ^ size, level, users | large);
             // The kernel has its own memory in small pages, where it can.
             const bool own = own_memory.first().raw() - at < size && shape.is_wide();
-            for (std::uint64_t page = at; own && page < at + size; page += page_size.raw())
+            for (std::uint64_t page = at; own && page < at + size; page += x86::page_size.raw())
                 writer.map(linear_base + page, page, 0, kernels);
             if (!own)
                 writer.map(linear_base + at, at, level, kernels | large);

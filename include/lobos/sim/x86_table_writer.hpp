@@ -5,9 +5,9 @@
 /// Page tables as a kernel makes its own, in any mode of paging [intel/vol3 §4.3 to §4.5]: from the manual, with
 /// nothing of the library's clone, whose work they are to be. Levels are counted from the page table, which is 0.
 
-#include <lobos/plan/program.hpp>
 #include <lobos/sim/memory.hpp>
 #include <lobos/sim/x86_table_format.hpp>
+#include <lobos/x86/page.hpp>
 
 namespace lobos::sim {
 
@@ -19,7 +19,7 @@ public:
         : memory_{memory},
           mode_{mode},
           root_{root},
-          next_{align_down(root, page_size) + page_size},
+          next_{align_down(root, x86::page_size) + x86::page_size},
           room_{room}
     {
     }
@@ -60,8 +60,8 @@ private:
         if (!room_.contains(next_))
             throw machine_error{"no room for the kernel's tables", next_.raw()};
         const phys_addr made = next_;
-        next_ += page_size;
-        for (std::uint64_t i = 0; i < page_size.raw(); i += 8)
+        next_ += x86::page_size;
+        for (std::uint64_t i = 0; i < x86::page_size.raw(); i += 8)
             store(memory_, made + byte_count::of(i), std::uint64_t{0});
         const bool pointer = mode_ == x86::paging_mode::pae && level == 2; // which says nothing else
         put(at, made.raw() | format::present | (pointer ? 0 : format::writable | format::user | format::accessed));

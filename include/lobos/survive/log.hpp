@@ -52,7 +52,7 @@ static_assert(std::endian::native == std::endian::little, "the log is little-end
 
 template <physical_memory M> class surviving_log {
 public:
-    static constexpr byte_count header_size = page_size;
+    static constexpr byte_count header_size = byte_count::of(4096);
     static constexpr std::size_t longest_record = 240; ///< of text; longer text becomes several records
 
     /// A new, empty log in `region`, whatever was there.

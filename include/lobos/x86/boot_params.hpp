@@ -15,6 +15,7 @@
 #include <lobos/core/region_map.hpp>
 #include <lobos/image/bzimage.hpp>
 #include <lobos/x86/efi_told_map.hpp>
+#include <lobos/x86/page.hpp>
 #include <lobos/x86/setup_data.hpp>
 
 namespace lobos {
@@ -174,7 +175,7 @@ result<void> write_boot_params(M& memory, const linux_image& image, const region
         if (!size)
             return std::unexpected{size.error()};
         const auto row = efi::longest_row(pages.subspan(1));
-        const auto taken = static_cast<std::size_t>((size->raw() + page_size.raw() - 1) >> 12);
+        const auto taken = static_cast<std::size_t>((size->raw() + x86::page_size.raw() - 1) >> 12);
         if (taken == 0 || taken > row.size() || taken + 2 > pages.size())
             return refuse(fault_code::no_room, stage::staging, size->raw());
         const auto begin = static_cast<std::size_t>(row.data() - pages.data()) + row.size() - taken;

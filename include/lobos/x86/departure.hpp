@@ -14,6 +14,7 @@
 #include <cstdint>
 
 #include <lobos/plan/program.hpp>
+#include <lobos/x86/page.hpp>
 
 namespace lobos::x86 {
 

@@ -10,6 +10,7 @@
 #include <lobos/plan/plan.hpp>
 #include <lobos/x86/interrupt_gate.hpp>
 #include <lobos/x86/machine_facts.hpp>
+#include <lobos/x86/page.hpp>
 #include <lobos/x86/segment_descriptor.hpp>
 
 namespace lobos::x86 {

@@ -18,6 +18,7 @@
 #include <lobos/core/region_map.hpp>
 #include <lobos/handoff/contract.hpp>
 #include <lobos/x86/efi_memory_map.hpp>
+#include <lobos/x86/page.hpp>
 
 namespace lobos::efi {
 
@@ -127,7 +128,7 @@ constexpr std::span<const phys_addr> longest_row(std::span<const phys_addr> page
     expects(!pages.empty(), "of no pages none is the longest row");
     std::span<const phys_addr> longest = pages.first(1);
     for (std::size_t begin = 0, i = 0; i < pages.size(); ++i) {
-        if (i != begin && (pages[i] < pages[i - 1] || pages[i] - pages[i - 1] != page_size))
+        if (i != begin && (pages[i] < pages[i - 1] || pages[i] - pages[i - 1] != x86::page_size))
             begin = i;
         if (i + 1 - begin >= longest.size())
             longest = pages.subspan(begin, i + 1 - begin);

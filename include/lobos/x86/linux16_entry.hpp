@@ -18,6 +18,7 @@
 #include <lobos/handoff/contract.hpp>
 #include <lobos/x86/linux16_rules.hpp>
 #include <lobos/x86/linux16_stub.hpp>
+#include <lobos/x86/page.hpp>
 #include <lobos/x86/port.hpp>
 
 namespace lobos::x86 {

@@ -10,7 +10,7 @@
 /// first page, with the interrupt vectors and the BIOS's data, is kept as it is.
 
 #include <lobos/image/bzimage.hpp>
-#include <lobos/plan/program.hpp>
+#include <lobos/x86/page.hpp>
 #include <lobos/x86/setup_data.hpp>
 
 namespace lobos {
@@ -24,7 +24,7 @@ inline constexpr byte_count area_size = byte_count::of(0x1'0000);
 inline constexpr std::uint8_t can_use_heap = 0x80; // of loadflags
 /// Above the interrupt vectors and the BIOS data, below video memory.
 inline constexpr phys_range within = phys_range::between(phys_addr::at(0x1000), phys_addr::at(0x9'ffff));
-inline constexpr phys_range bios_data = phys_range::of(phys_addr::at(0), page_size); // and the vectors
+inline constexpr phys_range bios_data = phys_range::of(phys_addr::at(0), x86::page_size); // and the vectors
 } // namespace linux16
 
 struct linux16_image {
@@ -35,8 +35,8 @@ struct linux16_image {
     byte_count setup_size; ///< of the real-mode part of the file
 
     constexpr phys_range area() const { return phys_range::of(real_mode, linux16::area_size); }
-    constexpr phys_range setup_page() const { return phys_range::of(real_mode, page_size); }
-    constexpr phys_range command_line_page() const { return phys_range::of(command_line_at(), page_size); }
+    constexpr phys_range setup_page() const { return phys_range::of(real_mode, x86::page_size); }
+    constexpr phys_range command_line_page() const { return phys_range::of(command_line_at(), x86::page_size); }
     constexpr phys_addr command_line_at() const { return real_mode + byte_count::of(linux16::heap_end); }
 
     /// What the first instruction finds: ds, es, fs, gs and ss; cs, with ip 0; and sp.
@@ -62,19 +62,19 @@ result<linux16_image> load(const K& kernel, const I* initrd, linux_request reque
     const auto setup_size = byte_count::of((sectors == 0 ? 5u : sectors + 1u) * bzimage::sector.raw());
     if (setup_size > byte_count::of(setup_end))
         return refuse(fault_code::unsupported, stage::loading, setup_header::setup_sects);
-    const auto area = map.highest_hole(area_size, page_size, within, request.taken);
+    const auto area = map.highest_hole(area_size, x86::page_size, within, request.taken);
     if (!area)
         return refuse(fault_code::no_room, stage::loading, area_size.raw());
 
     result<linux16_image> image{linux16_image{*base, area->first(), setup_size}};
     auto& segments = image->base.segments;
-    const byte_count loaded = std::max(setup_size, page_size);
+    const byte_count loaded = std::max(setup_size, x86::page_size);
     const auto at = [&](byte_count offset) { return area->first() + offset; };
     bool fits = true;
-    if (setup_size > page_size)
-        fits = segments.push_back({.destination = phys_range::of(at(page_size), setup_size - page_size),
+    if (setup_size > x86::page_size)
+        fits = segments.push_back({.destination = phys_range::of(at(x86::page_size), setup_size - x86::page_size),
             .file = kernel.extents(),
-            .file_offset = page_size});
+            .file_offset = x86::page_size});
     fits = fits &&
         segments.push_back(
             {.destination = phys_range::of(at(loaded), byte_count::of(heap_end) - loaded), .what = content::scratch}) &&
@@ -112,9 +112,10 @@ result<linux16_image> load_linux16(const K& kernel, const linux_request& request
 /// `image` was loaded from, with the loader's fields in its header. The rest of the boot sector, 0..0x1f0, is the
 /// file's, and nobody needs it. Faults: truncated_image (at: the size of the file).
 template <image_source K>
-result<void> make_setup_page(const K& kernel, const linux16_image& image, std::span<std::byte, page_size.raw()> out)
+result<void> make_setup_page(
+    const K& kernel, const linux16_image& image, std::span<std::byte, x86::page_size.raw()> out)
 {
-    const std::size_t size = static_cast<std::size_t>(std::min(image.setup_size, page_size).raw());
+    const std::size_t size = static_cast<std::size_t>(std::min(image.setup_size, x86::page_size).raw());
     std::fill(out.begin(), out.end(), std::byte{0});
     if (!kernel.read(0, out.first(size)))
         return refuse(fault_code::truncated_image, stage::loading, kernel.size().raw());
@@ -140,7 +141,8 @@ result<void> make_setup_page(const K& kernel, const linux16_image& image, std::s
 }
 
 // Sanity checks
-static_assert(bzimage::longest_command_line < page_size.raw(), "the command line has one page, terminator included");
-static_assert(linux16::heap_end + page_size.raw() < linux16::area_size.raw());
+static_assert(
+    bzimage::longest_command_line < x86::page_size.raw(), "the command line has one page, terminator included");
+static_assert(linux16::heap_end + x86::page_size.raw() < linux16::area_size.raw());
 
 } // namespace lobos

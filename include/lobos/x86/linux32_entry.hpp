@@ -6,9 +6,9 @@
 /// protocol]: protected mode, paging off, interrupts off, flat segments 0x10 and 0x18, esi the boot parameters.
 
 #include <lobos/handoff/contract.hpp>
-#include <lobos/plan/program.hpp>
 #include <lobos/x86/linux_machine.hpp>
 #include <lobos/x86/linux_rules.hpp>
+#include <lobos/x86/page.hpp>
 #include <lobos/x86/port.hpp>
 
 namespace lobos::x86 {

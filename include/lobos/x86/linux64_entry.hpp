@@ -9,9 +9,9 @@
 /// so.
 
 #include <lobos/handoff/contract.hpp>
-#include <lobos/plan/program.hpp>
 #include <lobos/x86/linux_machine.hpp>
 #include <lobos/x86/linux_rules.hpp>
+#include <lobos/x86/page.hpp>
 #include <lobos/x86/paging_4level.hpp>
 #include <lobos/x86/port.hpp>
 

@@ -10,6 +10,7 @@
 #include <lobos/image/linux_image.hpp>
 #include <lobos/plan/place_rules.hpp>
 #include <lobos/x86/efi_rules.hpp>
+#include <lobos/x86/page.hpp>
 
 namespace lobos::x86 {
 

@@ -9,6 +9,7 @@
 
 #include <lobos/plan/told_rules.hpp>
 #include <lobos/x86/linux_page.hpp>
+#include <lobos/x86/page.hpp>
 
 namespace lobos::x86 {
 

@@ -10,6 +10,7 @@
 #include <lobos/image/multiboot2.hpp>
 #include <lobos/x86/multiboot2_info.hpp>
 #include <lobos/x86/multiboot2_rules.hpp>
+#include <lobos/x86/page.hpp>
 #include <lobos/x86/port.hpp>
 #include <lobos/x86/told_entry.hpp>
 

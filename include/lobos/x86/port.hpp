@@ -8,6 +8,7 @@
 
 #include <lobos/x86/departure_rules.hpp>
 #include <lobos/x86/frame_writer.hpp>
+#include <lobos/x86/page.hpp>
 
 namespace lobos::x86 {
 
@@ -29,6 +30,7 @@ concept processor = requires(P& p, virt_addr code, virt_addr frame) {
 
 template <paging_traits Paging> struct port {
     using paging = Paging;
+    static constexpr byte_count page_size = x86::page_size;
     using facts = machine_facts;
     using registers = entry_registers;
     using entry_state = x86::entry_state;

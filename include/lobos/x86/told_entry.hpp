@@ -9,8 +9,8 @@
 #include <array>
 
 #include <lobos/core/physical_memory.hpp>
-#include <lobos/plan/program.hpp>
 #include <lobos/x86/kept_modules.hpp>
+#include <lobos/x86/page.hpp>
 
 namespace lobos::x86 {
 

@@ -36,7 +36,7 @@ using pages = std::map<std::uint64_t, std::uint64_t>;
 
 constexpr phys_range page_at(std::uint64_t at)
 {
-    return phys_range::of(phys_addr::at(at), page_size);
+    return phys_range::of(phys_addr::at(at), x86::page_size);
 }
 
 /// A running kernel with three pages of the switch, and all that an exec is made of, each in pages of its own.
@@ -53,6 +53,7 @@ struct exec : table_world<paging> {
         {page_at(0x81'1000), safe_role::log}};
     std::vector<virtual_segment> layout{{virt_range::of(0xd000'0010_va, 0x1000_bytes), 0x40'0010_pa, true}};
     std::vector<phys_addr> parameters{0x80'f000_pa};
+    parameter_row row;
     std::optional<phys_addr> trail;
     std::size_t frames_left = 16;
 
@@ -81,8 +82,10 @@ struct exec : table_world<paging> {
             return phys_addr::at(new_table());
         };
         plan.entered_paged = is_entered_paged<Contract>;
-        const auto found = finds_parameters_mapped<Contract> ? parameters : std::vector<phys_addr>{};
-        exec_tables<port> tables{plan, *x86::route_to(state, regime, false, same), found, trail};
+        contract_terms terms{};
+        terms.parameters_mapped = finds_parameters_mapped<Contract>;
+        terms.parameters_row = row;
+        exec_tables<port> tables{plan, *x86::route_to(state, regime, false, same), terms, parameters, trail};
         const auto made = tables.make_for_copy(memory, phys_addr::at(root), aliases, steps, safe, frames);
         return made ? tables.make_for_entry<entry_paging<Contract, paging>>(memory, frames) : made;
     }
@@ -164,6 +167,16 @@ TEST_CASE("an image finds its parameters if its contract says so")
     REQUIRE(e.make<same_mode_told>(as_running, copy_regime::paged));
     const pages parameters = e.identity({0x80'f000});
     CHECK(e.mapped(e.plan.new_root) == sum({e.switch_pages(), e.copied(), e.touched(), e.image(), parameters}));
+}
+
+TEST_CASE("or the first pages of them in a row, if it says where")
+{
+    exec e;
+    e.parameters = {0x80'f000_pa, 0x70'5000_pa, 0x90'0000_pa};
+    e.row = {0x1000'0000_va, 2};
+    REQUIRE(e.make<same_mode>(as_running, copy_regime::paged));
+    const pages row{{0x1000'0000, 0x80'f000}, {0x1000'1000, 0x70'5000}};
+    CHECK(e.mapped(e.plan.new_root) == sum({e.switch_pages(), e.copied(), e.touched(), e.image(), row}));
 }
 
 TEST_CASE("a copy without paging needs no more of its tables than the way to the hub")

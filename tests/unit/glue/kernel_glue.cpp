@@ -29,7 +29,9 @@ enum requirement : unsigned {
 
 template <bool> struct has_port {};
 template <> struct has_port<true> {
-    struct port {};
+    struct port {
+        static constexpr byte_count page_size = 8_KiB;
+    };
 };
 struct other {};
 
@@ -85,6 +87,17 @@ struct read_only_memory : model<requirement::memory> {
     const test::byte_memory& memory();
 };
 static_assert(!kernel_glue<memory_of_integers> && !kernel_glue<memory_by_value> && !kernel_glue<read_only_memory>);
+
+/// A port says how large a page is.
+struct no_page_size : model<requirement::port> {
+    struct port {};
+};
+struct page_size_by_integer : model<requirement::port> {
+    struct port {
+        static constexpr std::uint64_t page_size = 8192;
+    };
+};
+static_assert(!kernel_glue<no_page_size> && !kernel_glue<page_size_by_integer>);
 
 /// A page is a physical address, and the map is not a copy.
 struct page_by_integer : model<requirement::free_page> {

@@ -48,10 +48,10 @@ TEST_CASE("a page that the image wants is put aside, and given back in the end")
         // What was put aside is free again while the exec waits: only its own pages are taken.
         std::size_t own = 0;
         for (const extent& e : staged->claimed())
-            own += static_cast<std::size_t>(e.size.raw() / page_size.raw());
+            own += static_cast<std::size_t>(e.size.raw() / x86::page_size.raw());
         CHECK(own > 0);
         for (const safe_region& r : staged->plan().safe)
-            own += static_cast<std::size_t>(r.range.size().raw() / page_size.raw());
+            own += static_cast<std::size_t>(r.range.size().raw() / x86::page_size.raw());
         CHECK(s.machine.pages_taken() == pages + own);
         const exec_plan plan = staged->plan();
         const snapshot before{s.machine.memory(), s.ram};
@@ -73,7 +73,7 @@ TEST_CASE("runs that wait for each other take more storage than was guessed, and
         file[i] = pattern(i);
     const auto pages_of_file = machine.stage(file);
     const phys_range all = phys_range::of(pages_of_file.extents.front().at, byte_count::of(file.size()));
-    REQUIRE(pages_of_file.extents.back().at + page_size == all.last() + byte_count::of(1)); // in one row
+    REQUIRE(pages_of_file.extents.back().at + x86::page_size == all.last() + byte_count::of(1)); // in one row
     const std::vector<extent> turned = {{all.first() + turn, all.size() - turn}, {all.first(), turn}};
     const raw_contract contract{{{.destination = all, .file = turned}}};
     const std::size_t pages = machine.pages_taken();
@@ -104,7 +104,7 @@ TEST_CASE("a file of pages far from each other takes more tables than were recko
         file[i] = pattern(i);
     std::vector<extent> extents;
     for (std::size_t i = 0; i < count; ++i) {
-        extents.push_back({0x1fe'0000_pa + byte_count::of(i * 0x20'0000), page_size});
+        extents.push_back({0x1fe'0000_pa + byte_count::of(i * 0x20'0000), x86::page_size});
         REQUIRE(machine.allocate_page_at(extents.back().at));
         machine.memory().write(extents.back().at, std::span{file}.subspan(i * 0x1000, 0x1000));
     }
@@ -135,13 +135,13 @@ TEST_CASE("regions that survive are listed with the tables, and find room there,
         sim::basic_x86_kernel<x86::paging_4level> machine{1_GiB, 7};
         std::vector<extent> extents;
         for (std::size_t i = 0; i < count; ++i) {
-            extents.push_back({0x1fe'0000_pa + byte_count::of(i * 0x20'0000), page_size});
+            extents.push_back({0x1fe'0000_pa + byte_count::of(i * 0x20'0000), x86::page_size});
             REQUIRE(machine.allocate_page_at(extents.back().at));
             machine.memory().write(extents.back().at, bytes(0x1000, std::byte{0x5a}));
         }
         for (std::size_t i = 0; i < 40; ++i)
             REQUIRE(machine.map().add(
-                phys_range::of(0x40'0000_pa + byte_count::of(i * 0x4000), page_size), region_kind::surviving));
+                phys_range::of(0x40'0000_pa + byte_count::of(i * 0x4000), x86::page_size), region_kind::surviving));
         const raw_contract contract{
             {{.destination = phys_range::of(0x100'0000_pa, byte_count::of(count * 0x1000)), .file = extents}}};
         machine.injected.fail_every(sim::glue_call::allocate_page_at);
@@ -161,7 +161,7 @@ TEST_CASE("steps for three pages are chained, and all of them are run")
         file[i] = pattern(i);
     const auto pages_of_file = machine.stage(file);
     const phys_range all = phys_range::of(pages_of_file.extents.front().at, byte_count::of(file.size()));
-    REQUIRE(pages_of_file.extents.back().at + page_size == all.last() + 1_bytes); // in one row
+    REQUIRE(pages_of_file.extents.back().at + x86::page_size == all.last() + 1_bytes); // in one row
     std::vector<extent> other_way_round;
     for (phys_addr at = all.last() + 1_bytes - half; at > all.first(); at = at - half)
         other_way_round.push_back({at, half});
@@ -271,7 +271,7 @@ TEST_CASE("more safe regions inside an image than the overlay can skip are refus
         const phys_range all = phys_range::of(phys_addr::at(0x40'0000), byte_count::of(file.size()));
         raw_contract contract{{{.destination = all, .file = staged_file.extents}}};
         for (std::size_t i = 0; i < count; ++i) {
-            const auto hole = phys_range::of(phys_addr::at(0x40'1000 + i * 0x2000), page_size);
+            const auto hole = phys_range::of(phys_addr::at(0x40'1000 + i * 0x2000), x86::page_size);
             contract.parts.push_back({.destination = hole, .what = content::padding});
             REQUIRE(machine.map().add(hole, region_kind::surviving));
         }

@@ -19,6 +19,17 @@ std::uint32_t checksum_of(std::uint32_t seed, std::string_view command_line, std
     return staged->checksum();
 }
 
+/// Tells one word, in the image itself.
+struct told_contract : raw_contract {
+    std::uint64_t word = 0;
+    template <physical_memory M>
+    result<void> write_parameters(M& memory, const region_map&, std::span<const phys_addr> pages) const
+    {
+        store(memory, pages[0], word);
+        return {};
+    }
+};
+
 } // namespace
 
 TEST_CASE("pages belong to one staged exec, whoever it is moved to")
@@ -66,6 +77,28 @@ TEST_CASE("the checksum is of what the exec does, not of what the new kernel is 
     CHECK(checksum_of(3, "quiet") == checksum_of(3, "verbose"));
     CHECK(checksum_of(3, "quiet") != checksum_of(4, "quiet"));
     CHECK(checksum_of(3, "quiet") != checksum_of(3, "quiet", 0x1'2346));
+}
+
+TEST_CASE("nor is it of what is told in the image itself, though a change of that is seen")
+{
+    const auto checksum_with = [](std::uint64_t word) {
+        sim::x86_kernel machine{8_MiB};
+        const auto file = machine.stage(bytes(0x1000, std::byte{0x5a}));
+        told_contract contract{{{{.destination = phys_range::of(0x40'0000_pa, 4_KiB), .file = file.extents},
+                                   {.destination = phys_range::of(0x40'2000_pa, 4_KiB), .what = content::parameters}}},
+            word};
+        auto staged = prepare(machine, contract);
+        REQUIRE(staged);
+        const std::uint32_t sum = staged->checksum();
+        for (const safe_region& r : staged->plan().safe)
+            if (r.role == safe_role::parameters)
+                store(machine.memory(), r.range.first(), word + 1);
+        const auto refused = run(*staged);
+        REQUIRE(std::holds_alternative<fault>(refused));
+        CHECK(std::get<fault>(refused) == fault{fault_code::staged_image_changed, stage::committing, 0x40'2000});
+        return sum;
+    };
+    CHECK(checksum_with(1) == checksum_with(2));
 }
 
 TEST_CASE("the checksum is of where the bytes go, too")

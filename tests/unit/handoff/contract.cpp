@@ -148,6 +148,7 @@ struct near : spoken {
     using paging = same_paging;
     static constexpr bool parameters_mapped = false;
     phys_range parameter_reach() const { return below_4g; }
+    parameter_row parameters_row() const { return {0x1000'0000_va, 2}; }
 };
 
 } // namespace
@@ -166,6 +167,9 @@ TEST_CASE("the terms of a contract are what it says", "[handoff][contract]")
     CHECK_FALSE(terms.entered_paged);
     CHECK(terms_of(near{}).entered_paged);
     CHECK_FALSE(terms_of(near{}).parameters_mapped);
+    CHECK(terms.parameters_row.pages == 0);
+    CHECK(terms_of(near{}).parameters_row.pages == 2);
+    CHECK(terms_of(near{}).parameters_row.first == 0x1000'0000_va);
 }
 
 TEST_CASE("parameters lie where the machinery and the contract reach", "[handoff][contract]")

@@ -15,6 +15,7 @@ using namespace lobos::test;
 namespace {
 
 constexpr phys_addr bounce = 0x7000'0000_pa;
+constexpr byte_count page = 4_KiB;
 constexpr std::uint64_t top = ~std::uint64_t{0};
 
 /// An image and what became of it.
@@ -43,7 +44,7 @@ struct planned {
     {
         runs.assign(run_count, {});
         steps.assign(step_count, {});
-        cost = make_plan(image, bounce, runs, steps);
+        cost = make_plan(image, phys_range::of(bounce, page), runs, steps);
         if (cost)
             steps.resize(cost->steps);
         return *this;
@@ -78,7 +79,7 @@ void check(const planned& p)
         else
             copied += s.size;
         if (s.destination == bounce.raw())
-            CHECK(s.size <= page_size.raw());
+            CHECK(s.size <= page.raw());
     }
     CHECK(p.cost->steps == p.steps.size());
     CHECK(p.cost->copied.raw() == copied);

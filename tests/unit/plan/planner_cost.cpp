@@ -17,7 +17,7 @@ using namespace lobos::test;
 namespace {
 
 constexpr phys_addr bounce = phys_addr::at(0x1000);
-constexpr std::uint64_t page = page_size.raw();
+constexpr std::uint64_t page = 4096;
 constexpr std::uint64_t first_page = 0x100;
 
 struct tally {
@@ -52,7 +52,7 @@ struct workload {
         const std::uint32_t each = pages / parts;
         const auto place = [&](std::uint32_t n) { return address_of(n < pages ? n + n / each : n + parts); };
         for (std::uint32_t i = 0; i < pages; ++i)
-            file.push_back({place(from[i]), page_size});
+            file.push_back({place(from[i]), byte_count::of(page)});
         for (std::uint32_t s = 0; s < parts; ++s)
             image.push_back({.destination = phys_range::of(place(s * each), byte_count::of(each * page)),
                 .file = std::span{file}.subspan(s * each, each)});
@@ -70,7 +70,8 @@ struct counted_plan {
         tally counted;
         std::vector<planner_run> runs(image.size() + 2 * most_runs);
         std::vector<overlay_step> steps(2 * most_runs);
-        const auto planned = detail::planner{runs, steps, bounce, counted}.plan(image);
+        const auto planned =
+            detail::planner{runs, steps, phys_range::of(bounce, byte_count::of(page)), counted}.plan(image);
         REQUIRE(planned);
         cost = *planned;
         visits = counted.visits;

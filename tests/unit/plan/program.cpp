@@ -15,7 +15,7 @@ static_assert(offsetof(stored_step, distance) == 0);
 static_assert(offsetof(stored_step, source) == 8);
 static_assert(offsetof(stored_step, size) == 16);
 
-static_assert(sizeof(plan_page) == page_size.raw());
+static_assert(sizeof(plan_page) == 4096);
 static_assert(offsetof(plan_page, next) == 0);
 static_assert(offsetof(plan_page, count) == 8);
 static_assert(offsetof(plan_page, steps) == 16);
@@ -72,7 +72,7 @@ TEST_CASE("a step is stored by its distance, round the address space", "[overlay
 
 TEST_CASE("what says none can be no address of a page or a breadcrumb", "[overlay][program]")
 {
-    STATIC_REQUIRE(plan_page::no_page % page_size.raw() != 0);
+    STATIC_REQUIRE(plan_page::no_page % sizeof(plan_page) != 0);
     STATIC_REQUIRE(overlay_program::no_trail > ~std::uint64_t{0} - sizeof(breadcrumb));
 }
 
@@ -81,4 +81,15 @@ TEST_CASE("the numbers of the stages are fixed", "[overlay][program]")
     STATIC_REQUIRE(static_cast<std::uint32_t>(overlay_stage::prepared) == 1);
     STATIC_REQUIRE(static_cast<std::uint32_t>(overlay_stage::copying) == 2);
     STATIC_REQUIRE(static_cast<std::uint32_t>(overlay_stage::copied) == 3);
+}
+
+TEST_CASE("a clock of 32 bits may wrap while the copy runs", "[overlay][program]")
+{
+    breadcrumb crumb{};
+    crumb.began = 0x1'0000'0005;
+    crumb.ended = 0x2'0000'0009;
+    CHECK(crumb.copy_ticks() == 0x1'0000'0004);
+    crumb.began = 0xffff'fff0;
+    crumb.ended = 0x10;
+    CHECK(crumb.copy_ticks() == 0x20);
 }

@@ -64,7 +64,7 @@ TEST_CASE("a run is cut where it reads across the edges of destinations", "[plan
         run(0x1000, 0x9000, 0x800), run(0x2000, 0x9800, 0x800), run(0x8000, 0x0f00, 0x2000)};
     for (const bool downwards : {false, true}) {
         shop s{runs};
-        detail::run_cutter{s.all}.cut_at_edges(downwards);
+        detail::run_cutter{s.all, 4_KiB}.cut_at_edges(downwards);
         const auto pieces = s.now();
         check_same(pieces, runs);
         // At 0x1000, 0x1800, 0x2000, 0x2800; the others read inside one destination.
@@ -76,7 +76,7 @@ TEST_CASE("a run that reads itself is cut all the way", "[plan][run_cutter]")
 {
     const std::vector<planner_run> turned{run(0, 9, 119), run(119, 0, 9)}; // bytes 0 to 127 move by 9
     shop s{turned};
-    detail::run_cutter{s.all}.cut_at_edges(false);
+    detail::run_cutter{s.all, 4_KiB}.cut_at_edges(false);
     const auto pieces = s.now();
     check_same(pieces, turned);
     CHECK(pieces.size() > 13);
@@ -90,7 +90,7 @@ TEST_CASE("on the grid each piece reads one other", "[plan][run_cutter]")
     const std::vector<planner_run> runs{
         run(0, 0x7000, 0x3000 - odd), run(0x3000, 0x200, 0x6e00), run(0x9e00, no_source, 0x2200)};
     shop s{runs};
-    detail::run_cutter{s.all}.cut_to_grid();
+    detail::run_cutter{s.all, 4_KiB}.cut_to_grid();
     const auto pieces = s.now();
     check_same(pieces, runs);
     for (const overlay_step& p : pieces) {
@@ -106,13 +106,13 @@ TEST_CASE("on the grid each piece reads one other", "[plan][run_cutter]")
 TEST_CASE("no grid where it would be crumbs", "[plan][run_cutter]")
 {
     shop by_bytes{{run(0, 0x7001, 0x3000)}};
-    detail::run_cutter{by_bytes.all}.cut_to_grid();
+    detail::run_cutter{by_bytes.all, 4_KiB}.cut_to_grid();
     CHECK(by_bytes.all.size() == 1);
     std::vector<planner_run> many; // that begin at too many places of their pages
     for (std::uint64_t i = 0; i < 12; ++i)
         many.push_back(run(i * 0x10000 + i * 8, i * 0x10000 + i * 8 + 0x4000, 0x3000));
     shop uneven{many};
-    detail::run_cutter{uneven.all}.cut_to_grid();
+    detail::run_cutter{uneven.all, 4_KiB}.cut_to_grid();
     CHECK(uneven.all.size() == 12);
 }
 
@@ -127,7 +127,7 @@ TEST_CASE("cuts beyond the storage are counted, and what is there stays as it is
     for (const planner_run& r : runs)
         small.add_anywhere(r);
     small.make_index();
-    detail::run_cutter{small}.cut_to_grid();
+    detail::run_cutter{small, 4_KiB}.cut_to_grid();
     REQUIRE_FALSE(small.is_whole());
     CHECK(small.is_whole().error().code == fault_code::no_space);
     CHECK(small.is_whole().error().at > 10);

@@ -127,6 +127,7 @@ TEST_CASE("rule 7: the page of the switch may be executed, before and after", "[
     const memory_map nothing{};
     sparse_memory memory;
     exec_plan plan{};
+    plan.page = 4_KiB;
     plan.code = 0x00c0'0000_pa;
     plan.switch_page = 0x0000'0000_va;
     plan.running_root = 0x0010'0000_pa;

@@ -116,10 +116,10 @@ TEST_CASE("what an image finds one to one", "[plan][told_rules]")
         const auto context = p.context();
         return fault_of(rules::one_to_one<sound_plan::paging>(context, r, true));
     };
-    const phys_range kernel = phys_range::of(sound_plan::kernel, page_size);
+    const phys_range kernel = phys_range::of(sound_plan::kernel, x86::page_size);
     const virt_addr at = virt_addr::at(sound_plan::kernel.raw());
     CHECK(said(kernel) == no_fault);
-    CHECK(said(phys_range::of(sound_plan::running_root, page_size)) ==
+    CHECK(said(phys_range::of(sound_plan::running_root, x86::page_size)) ==
         refused(fault_code::not_mapped, sound_plan::running_root));
     const std::uint32_t good = p.directory_entry(p.plan.entry_root, at);
     REQUIRE((good & 0x80) != 0); // a page of 4 MB

@@ -93,13 +93,13 @@ TEST_CASE("what an EFI memory map calls free is free", "[x86][efi]")
         CHECK(told.with(safe, loaders) == broken_at(told.at(safe)));
     }
     told_efi other;
-    REQUIRE(other.map.map.add(phys_range::of(0x20'0000_pa, page_size), region_kind::reserved));
+    REQUIRE(other.map.map.add(phys_range::of(0x20'0000_pa, x86::page_size), region_kind::reserved));
     CHECK(other.verdict() == no_fault); // the exec's, by whatever name
-    REQUIRE(other.map.map.add(phys_range::of(0x20'0000_pa, page_size), region_kind::safe));
+    REQUIRE(other.map.map.add(phys_range::of(0x20'0000_pa, x86::page_size), region_kind::safe));
     CHECK(other.verdict() == no_fault);
     // What survives from kernel to kernel is not even boot services'.
     const std::size_t free = told.find(efi::conventional, 0x1'0000'0000);
-    REQUIRE(told.map.map.add(phys_range::of(0x1'0000'0000_pa, page_size), region_kind::surviving));
+    REQUIRE(told.map.map.add(phys_range::of(0x1'0000'0000_pa, x86::page_size), region_kind::surviving));
     CHECK(told.verdict() == broken_at(told.at(free)));
     efi::descriptor d = told.one(free);
     d.type = efi::boot_services_data;
@@ -118,10 +118,10 @@ TEST_CASE("what EFI firmware works with is nobody else's", "[x86][efi]")
     CHECK(told.with(free, d) == broken_at(told.at(free))); // free memory
     d.type = 5;
     CHECK(told.with(free, d) == broken_at(told.at(free)));
-    REQUIRE(told.map.map.add(phys_range::of(0x5002'3000_pa, page_size), region_kind::usable));
+    REQUIRE(told.map.map.add(phys_range::of(0x5002'3000_pa, x86::page_size), region_kind::usable));
     CHECK(told.verdict() == broken_at(told.at(code))); // it was taken for free memory
     told_efi copied;
-    copied.safe.push_back({phys_range::of(0x5002'1000_pa, page_size), safe_role::plan});
+    copied.safe.push_back({phys_range::of(0x5002'1000_pa, x86::page_size), safe_role::plan});
     CHECK(copied.verdict() == broken_at(copied.at(code)));
     // None is lost, and none is changed.
     told_efi other;

@@ -173,7 +173,7 @@ TEST_CASE("what changes in the BIOS's first page, or in a made page, is seen by 
     std::vector<phys_addr> made;
     for (const segment& g : staged->plan().image)
         if (g.destination == image->setup_page() || g.destination == image->command_line_page())
-            made.push_back(g.file[static_cast<std::size_t>(g.file_offset.raw() / page_size.raw())].at);
+            made.push_back(g.file[static_cast<std::size_t>(g.file_offset.raw() / x86::page_size.raw())].at);
     REQUIRE(made.size() == 2);
     CHECK(told_of(made[0] + byte_count::of(0x228)) == changed(image->real_mode.raw()));
     CHECK(told_of(made[1]) == changed(image->command_line_at().raw()));

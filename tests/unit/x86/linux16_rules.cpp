@@ -201,7 +201,7 @@ TEST_CASE("there is a BIOS, and its memory is nobody else's", "[x86][linux16_rul
     }
     SECTION("of the safe regions")
     {
-        e.safe.push_back({phys_range::of(phys_addr::at(0), page_size), safe_role::plan});
+        e.safe.push_back({phys_range::of(phys_addr::at(0), x86::page_size), safe_role::plan});
         CHECK(e.asked() == broken_at(0));
         e.safe.back() = {phys_range::of(phys_addr::at(0xf'ffff), byte_count::of(1)), safe_role::stack};
         CHECK(e.asked() == broken_at(0x9'fc00));

@@ -45,7 +45,7 @@ TEMPLATE_LIST_TEST_CASE("where the page lies", "[x86][linux_rules]", both_entrie
     CHECK(said(0x20'0000) == not_safe(0x20'0000_pa)); // in the overlay's code
     CHECK(said(0x31'0000) == not_safe(0x31'0000_pa));
     CHECK(said(0x30'1000) == broken_at(0x30'1000_pa + 0x202_bytes)); // the command line
-    const safe_region high{phys_range::of(0x1'0000'0000_pa, page_size), safe_role::parameters};
+    const safe_region high{phys_range::of(0x1'0000'0000_pa, x86::page_size), safe_role::parameters};
     CHECK(said(0x1'0000'0000, high) == out_of_reach(0x1'0000'0000_pa));
     told_linux<TestType> told;
     told.safe.back().range = phys_range::of(0x30'0000_pa, 0xfff_bytes);

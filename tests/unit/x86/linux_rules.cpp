@@ -52,7 +52,7 @@ TEMPLATE_LIST_TEST_CASE("the memory that the kernel takes", "[x86][linux_rules]"
         told_linux<TestType> told;
         told.safe.push_back({phys_range::of(kernel.last(), 1_bytes), safe_role::bounce});
         CHECK(told.verdict() == broken_at(init_size));
-        told.safe.back() = {phys_range::of(kernel.first(), page_size), safe_role::bounce};
+        told.safe.back() = {phys_range::of(kernel.first(), x86::page_size), safe_role::bounce};
         CHECK(told.verdict() == broken_at(init_size));
     }
     SECTION("holds the kernel, and nothing else of the image")

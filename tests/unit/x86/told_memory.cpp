@@ -33,7 +33,7 @@ TEST_CASE("only parameters are read")
     CHECK(fault_of(t.reader.has(told::frame, 1)) == outside(told::frame));
     CHECK(fault_of(t.reader.has(told::page + 0x1000, 1)) == outside(told::page + 0x1000));
     CHECK(fault_of(t.reader.has(~0ull, 2)) == outside(~0ull));
-    t.safe = {{phys_range::of(0x1'0000'0000_pa, page_size), safe_role::parameters}};
+    t.safe = {{phys_range::of(0x1'0000'0000_pa, x86::page_size), safe_role::parameters}};
     t.plan.safe = t.safe;
     CHECK(fault_of(t.reader.has(0x1'0000'0000, 1)) == outside(0x1'0000'0000)); // where no 32-bit code looks
 }

@@ -5,7 +5,7 @@
 /// What a loader, or the kernel before, told this one, in one shape for both multiboots: memory map, command line,
 /// files, and of EFI firmware what only the second one has words for.
 
-#include "linear_memory.hpp"
+#include "../linear_memory.hpp"
 
 #include <lobos/x86/multiboot2_reader.hpp>
 

@@ -3,28 +3,25 @@
 
 /// \file
 /// What the exception guard left behind, in words, for whoever finds the log after the reset: a kernel's next boot, or
-/// a tool in user space. The breadcrumb is believed as far as numbers go; what a number does not name has no name.
+/// a tool in user space. The breadcrumb is believed as far as numbers go; what a number does not name has no name. What
+/// exceptions are called is the port's to say.
 
-#include <array>
+#include <concepts>
 #include <string_view>
 
 #include <lobos/core/text.hpp>
 #include <lobos/plan/program.hpp>
 
-namespace lobos::x86 {
+namespace lobos {
 
-/// The manual's name of an exception [intel/vol3 table 6-1]; empty for a vector that it reserves.
-constexpr std::string_view exception_name(std::uint32_t vector)
-{
-    using namespace std::string_view_literals;
-    constexpr std::array names{"divide error"sv, "debug exception"sv, "NMI"sv, "breakpoint"sv, "overflow"sv,
-        "BOUND range exceeded"sv, "invalid opcode"sv, "device not available"sv, "double fault"sv,
-        "coprocessor segment overrun"sv, "invalid TSS"sv, "segment not present"sv, "stack-segment fault"sv,
-        "general protection"sv, "page fault"sv, ""sv, "x87 floating-point error"sv, "alignment check"sv,
-        "machine check"sv, "SIMD floating-point exception"sv, "virtualization exception"sv,
-        "control protection exception"sv};
-    return vector < names.size() ? names[vector] : ""sv;
-}
+/// A machine's exceptions.
+template <class E>
+concept exception_names = requires(std::uint32_t vector) {
+    /// The manual's name; empty for a vector that has none.
+    { E::name(vector) } -> std::same_as<std::string_view>;
+    /// Whether it is about an address, which is what `breadcrumb::touched` is then.
+    { E::has_address(vector) } -> std::same_as<bool>;
+};
 
 /// The name of an overlay_stage, or of none.
 constexpr std::string_view stage_name(std::uint32_t stage)
@@ -46,30 +43,26 @@ constexpr bool ended_early(const breadcrumb& crumb)
 }
 
 /// One line: what ended the exec where. Precondition: ended_early(crumb).
-constexpr text_line guard_record(const breadcrumb& crumb)
+template <exception_names E> constexpr text_line guard_record(const breadcrumb& crumb)
 {
-    constexpr std::uint32_t page_fault = 14;
     text_line line{"ended "};
     if (crumb.exception == 0) {
         line.add("without a record");
     } else {
         const std::uint32_t vector = crumb.exception - 1;
         line.add("by exception ").add_decimal(vector);
-        if (const auto name = exception_name(vector); !name.empty())
+        if (const auto name = E::name(vector); !name.empty())
             line.add(" (").add(name).add(")");
         line.add(", error ").add_hex(crumb.error).add(", at ").add_hex(crumb.at, 8);
-        if (vector == page_fault)
+        if (E::has_address(vector))
             line.add(", address ").add_hex(crumb.touched, 8);
     }
     return line.add(", stage ").add(stage_name(crumb.stage)).add(", step ").add_decimal(crumb.steps);
 }
 
 // Sanity checks
-static_assert(exception_name(6) == "invalid opcode" && exception_name(15).empty() && exception_name(32).empty());
 static_assert(
     !ended_early({}) && !ended_early({3, 0, 9, 0, 0, 0, 0, 0, 0}) && ended_early({3, 0, 9, 0, 0, 7, 0, 0, 0}));
 static_assert(ended_early({1, 0, 0, 0, 0, 0, 0, 0, 0}) && ended_early({2, 0, 3, 0, 0, 0, 0, 0, 0}));
-static_assert(guard_record({2, 0, 17, 0, 0, 15, 2, 0x1234, 0x5678}).view() ==
-    "ended by exception 14 (page fault), error 0x2, at 0x00001234, address 0x00005678, stage copying, step 17");
 
-} // namespace lobos::x86
+} // namespace lobos

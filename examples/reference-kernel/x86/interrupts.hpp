@@ -6,7 +6,7 @@
 /// and the machine is reset. An NMI returns. So an exec is watched over from the beginning: by these gates until the
 /// overlay has loaded its own.
 
-#include "console.hpp"
+#include "../console.hpp"
 
 #include <lobos/x86/interrupt_gate.hpp>
 #include <lobos/x86/machine_facts.hpp>

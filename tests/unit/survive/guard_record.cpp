@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later OR BSD-2-Clause
-#include <lobos/x86/guard_record.hpp>
+#include <lobos/survive/guard_record.hpp>
 
 #include <string>
+
+#include <lobos/x86/exceptions.hpp>
 
 #include <tests/catch.hpp>
 
@@ -11,7 +13,7 @@ namespace {
 
 std::string text_of(const breadcrumb& crumb)
 {
-    return std::string{x86::guard_record(crumb).view()};
+    return std::string{guard_record<x86::exceptions>(crumb).view()};
 }
 
 breadcrumb crumb(overlay_stage stage, std::uint64_t steps)
@@ -24,18 +26,18 @@ breadcrumb crumb(overlay_stage stage, std::uint64_t steps)
 
 } // namespace
 
-TEST_CASE("an exec ended early unless it arrived, or was none", "[x86][guard_record]")
+TEST_CASE("an exec ended early unless it arrived, or was none", "[survive][guard_record]")
 {
-    CHECK_FALSE(x86::ended_early(breadcrumb{}));
-    CHECK_FALSE(x86::ended_early(crumb(overlay_stage::copied, 9)));
-    CHECK(x86::ended_early(crumb(overlay_stage::prepared, 0)));
-    CHECK(x86::ended_early(crumb(overlay_stage::copying, 3)));
+    CHECK_FALSE(ended_early(breadcrumb{}));
+    CHECK_FALSE(ended_early(crumb(overlay_stage::copied, 9)));
+    CHECK(ended_early(crumb(overlay_stage::prepared, 0)));
+    CHECK(ended_early(crumb(overlay_stage::copying, 3)));
     auto late = crumb(overlay_stage::copied, 9);
     late.exception = 1; // vector 0 is an exception too
-    CHECK(x86::ended_early(late));
+    CHECK(ended_early(late));
 }
 
-TEST_CASE("a record says vector, code, place, stage and step", "[x86][guard_record]")
+TEST_CASE("a record says vector, code, place, stage and step", "[survive][guard_record]")
 {
     auto c = crumb(overlay_stage::copying, 17);
     c.exception = 6 + 1;
@@ -51,7 +53,7 @@ TEST_CASE("a record says vector, code, place, stage and step", "[x86][guard_reco
         "step 17");
 }
 
-TEST_CASE("what no number names is said without a name", "[x86][guard_record]")
+TEST_CASE("what no number names is said without a name", "[survive][guard_record]")
 {
     auto c = crumb(overlay_stage::prepared, 0);
     CHECK(text_of(c) == "ended without a record, stage prepared, step 0");
@@ -60,7 +62,7 @@ TEST_CASE("what no number names is said without a name", "[x86][guard_record]")
     CHECK(text_of(c) == "ended by exception 31, error 0x0, at 0x00000000, stage unknown, step 0");
 }
 
-TEST_CASE("the longest record fits in a line", "[x86][guard_record]")
+TEST_CASE("the longest record fits in a line", "[survive][guard_record]")
 {
     breadcrumb c{};
     c.stage = 99;

@@ -6,9 +6,9 @@
 /// in the kernel's text and writes, the second waits on the kernel's data, the third sleeps, each on a stack and page
 /// tables of its own, and so on. Before the point of no return they are sent back to where they were after power-on.
 
-#include "console.hpp"
-#include "frames.hpp"
-#include "survivors.hpp"
+#include "../console.hpp"
+#include "../frames.hpp"
+#include "../survivors.hpp"
 #include "trampoline.hpp"
 
 #include <lobos/machine/other_processors.hpp>

@@ -4,9 +4,9 @@
 /// \file
 /// The glue: all that lobos wants of this kernel.
 
-#include "arena.hpp"
-#include "console.hpp"
-#include "frames.hpp"
+#include "../arena.hpp"
+#include "../console.hpp"
+#include "../frames.hpp"
 #include "processors.hpp"
 #include "rsdp.hpp"
 

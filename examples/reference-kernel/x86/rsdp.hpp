@@ -6,7 +6,7 @@
 /// the first KiB of the extended BIOS data area, or between 0xE0000 and 1 MiB, on a 16-byte boundary [acpi/6.5
 /// §5.2.5.1]; and the way to reset the machine that it leads to.
 
-#include "linear_memory.hpp"
+#include "../linear_memory.hpp"
 
 #include <lobos/x86/acpi_reset.hpp>
 

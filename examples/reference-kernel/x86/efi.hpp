@@ -7,8 +7,8 @@
 /// lie in what was boot services'. That memory is kept, all of it where the system table cannot be read, and so is
 /// everything that the firmware works with at run time, whatever the loader's own map says.
 
+#include "../survivors.hpp"
 #include "rsdp.hpp"
-#include "survivors.hpp"
 
 #include <lobos/x86/efi_memory_map.hpp>
 

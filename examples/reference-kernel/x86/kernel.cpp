@@ -5,9 +5,12 @@
 /// a file into memory, has lobos stage and verify the exec, and goes; when that is refused it is still there, and
 /// tries the next name.
 
-#include "arena.hpp"
+#include "../arena.hpp"
+#include "../exec.hpp"
+#include "../generations.hpp"
+#include "../options.hpp"
+#include "../report.hpp"
 #include "clock.hpp"
-#include "exec.hpp"
 #include "exec_linux.hpp"
 #include "exec_multiboot.hpp"
 #include "exec_paged.hpp"
@@ -15,10 +18,6 @@
 #include "glue.hpp"
 #include "interrupts.hpp"
 #include "machine.hpp"
-#include "options.hpp"
-#include "report.hpp"
-
-#include <lobos/x86/guard_record.hpp>
 
 namespace kernel {
 namespace {
@@ -93,22 +92,6 @@ void sys_lobos(std::string_view name, std::string_view command_line, std::string
     out.say(text_line{"still running, "}.add_decimal(frame_pool.free()).add(" pages free"));
 }
 
-/// A command line in the making. The buffer is larger than the one this kernel's own was read into.
-class line_writer {
-public:
-    explicit line_writer(std::span<char> buffer) : buffer_{buffer} {}
-    void put(std::string_view s)
-    {
-        expects(s.size() <= buffer_.size() - used_, "a command line has room for what was read");
-        used_ += s.copy(buffer_.data() + used_, s.size());
-    }
-    std::string_view view() const { return {buffer_.data(), used_}; }
-
-private:
-    std::span<char> buffer_;
-    std::size_t used_ = 0;
-};
-
 /// For a target that is entered paged: like a multiboot loader's, its name and then the target's own.
 std::string_view target_command_line(std::span<char> buffer, std::string_view name)
 {
@@ -117,82 +100,6 @@ std::string_view target_command_line(std::span<char> buffer, std::string_view na
     line.put(" ");
     line.put(boot_options.target);
     return line.view();
-}
-
-/// For this kernel's next self: one generation further.
-std::string_view next_command_line(std::span<char> buffer)
-{
-    line_writer line{buffer};
-    line.put("reference-kernel");
-    for (std::string_view rest = boot_options.own; !rest.empty();) {
-        const std::string_view word = take_until(rest, ' ');
-        if (word.starts_with("generation="))
-            continue;
-        line.put(" ");
-        line.put(word);
-    }
-    line.put(text_line{" generation="}.add_decimal(boot_options.generation + 1).view());
-    line.put(" -- ");
-    line.put(boot_options.target);
-    return line.view();
-}
-
-constexpr std::string_view first_words = "reference kernel, generation ";
-
-/// The log of the kernels before, or a new one. True when it is theirs.
-bool take_up_log()
-{
-    if (!this_machine.log_region) {
-        out.show("log: there is no room for one");
-        return false;
-    }
-    auto found = surviving_log<linear_memory>::open(memory, *this_machine.log_region);
-    const bool survived = found.has_value();
-    if (!survived)
-        found = surviving_log<linear_memory>::create(memory, *this_machine.log_region);
-    if (!found) {
-        out.show("log: there is no room for one");
-        return false;
-    }
-    out.log = *found;
-    if (!survived)
-        out.show(text_line{"log: none survives, new ring at "}.add(found->memory_range().first()));
-    return survived;
-}
-
-/// Says what the last of the kernels before said; and what became of its exec, if that was not this kernel.
-void read_log()
-{
-    std::size_t lines = 0;
-    std::size_t last_generation = 0; // the first line of the kernel that was here before
-    std::uint32_t generation = 0;
-    const auto read = out.log->for_each([&](std::string_view text) {
-        if (text.starts_with(first_words)) {
-            last_generation = lines;
-            std::string_view rest = text_from(text, first_words.size());
-            generation = number(take_until(rest, ','));
-        }
-        ++lines;
-    });
-    text_line told{"log: "};
-    told.add_decimal(lines).add(" lines survive from earlier generations");
-    if (!read)
-        told.add(", and then it is corrupt");
-    out.show(told);
-    std::size_t line = 0;
-    (void)out.log->for_each([&](std::string_view text) {
-        if (line++ >= last_generation)
-            out.show(text_line{"survived: "}.add(text));
-    });
-    const auto crumb = load<breadcrumb>(memory, out.log->trail());
-    report_trail(crumb);
-    if (x86::ended_early(crumb)) {
-        out.say(text_line{"guard: exec of generation "}
-                .add_decimal(generation)
-                .add(" ")
-                .add(x86::guard_record(crumb).view()));
-        store(memory, out.log->trail(), breadcrumb{});
-    }
 }
 
 void start_processors()
@@ -225,7 +132,7 @@ extern "C" [[noreturn]] void kernel_main(std::uint32_t magic, std::uint32_t info
     }
     boot_options = parse(this_machine.command_line);
     out.show(turn_features_on(glue::port::from_long));
-    if (take_up_log())
+    if (take_up_log(this_machine.log_region))
         read_log();
     out.say(text_line{first_words}
             .add_decimal(boot_options.generation)
@@ -234,7 +141,7 @@ extern "C" [[noreturn]] void kernel_main(std::uint32_t magic, std::uint32_t info
     out.say(text_line{"memory: "}
             .add_decimal(frame_pool.free())
             .add(" pages free, region map CRC ")
-            .add_hex(this_machine.map_checksum(), 8));
+            .add_hex(checksum_of(this_machine.map), 8));
     if (const auto& firmware = this_machine.efi.firmware)
         out.say(text_line{"efi: "}
                 .add(firmware->is_64_bit ? "64" : "32")
@@ -259,7 +166,8 @@ extern "C" [[noreturn]] void kernel_main(std::uint32_t magic, std::uint32_t info
     static std::array<char, 17000> line;
     // Only multiboot 2 has words for EFI firmware.
     if (boot_options.generation < boot_options.chain)
-        sys_lobos("reference-kernel", next_command_line(line), this_machine.efi.firmware ? "multiboot2" : "auto");
+        sys_lobos("reference-kernel", next_command_line(line, boot_options),
+            this_machine.efi.firmware ? "multiboot2" : "auto");
     for (std::string_view names = boot_options.exec; !names.empty();) {
         const std::string_view name = take_until(names, ',');
         sys_lobos(name, target_command_line(line, name), boot_options.entry);

@@ -5,7 +5,7 @@
 /// The ways into kernels that a multiboot or a Xen loader starts: flat 32-bit code, paging off. Such a kernel finds the
 /// same files as this one, where they lie; all but those that its own image, or this exec, puts something else over.
 
-#include "exec.hpp"
+#include "../exec.hpp"
 #include "rsdp.hpp"
 
 #include <lobos/image/multiboot.hpp>

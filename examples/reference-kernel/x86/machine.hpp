@@ -5,10 +5,10 @@
 /// What the loader, or the kernel before, told this one: memory map, files, command line. All of it is copied before
 /// any frame is given out, for it lies in memory that is about to be free.
 
-#include "console.hpp"
+#include "../console.hpp"
+#include "../files.hpp"
+#include "../options.hpp"
 #include "efi.hpp"
-#include "files.hpp"
-#include "options.hpp"
 #include "rsdp.hpp"
 #include "told.hpp"
 
@@ -63,18 +63,6 @@ public:
             return refuse(fault_code::no_memory, stage::loading, pages * page_size.raw());
         workspace.use({pointer_to(*row), pages * static_cast<std::size_t>(page_size.raw())});
         return {};
-    }
-
-    /// A number for the whole map.
-    std::uint32_t map_checksum() const
-    {
-        lobos::crc32c sum;
-        for (const lobos::region& r : map.regions()) {
-            const std::uint64_t words[] = {
-                r.range.first().raw(), r.range.last().raw(), static_cast<std::uint64_t>(r.kind)};
-            sum.update(std::as_bytes(std::span{words}));
-        }
-        return sum.value();
     }
 
 private:

@@ -4,7 +4,7 @@
 /// \file
 /// The ways into a Linux kernel.
 
-#include "exec.hpp"
+#include "../exec.hpp"
 #include "rsdp.hpp"
 
 #include <lobos/image/bzimage.hpp>
@@ -44,7 +44,7 @@ lobos::text_line exec_linux(const exec_request& request, lobos::linux_entry entr
     const image_bytes kernel = request.image.source();
     if (request.asked.initrd.empty())
         return enter(load(kernel, wanted, request.host.map));
-    return with_initrd(request,
+    return with_file(request, request.asked.initrd,
         [&](const file_in_memory& initrd) { return enter(load(kernel, initrd.source(), wanted, request.host.map)); });
 }
 
@@ -83,7 +83,7 @@ inline lobos::text_line exec_linux_real(const exec_request& request)
     };
     if (request.asked.initrd.empty())
         return enter(load_linux16(kernel, wanted, request.host.map));
-    return with_initrd(request, [&](const file_in_memory& initrd) {
+    return with_file(request, request.asked.initrd, [&](const file_in_memory& initrd) {
         return enter(load_linux16(kernel, initrd.source(), wanted, request.host.map));
     });
 }

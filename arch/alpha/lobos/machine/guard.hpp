@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: GPL-2.0-or-later OR BSD-2-Clause
+#pragma once
+
+/// \file
+/// The exception guard: what is left in safe memory to handle an exception between the point of no return and the new
+/// kernel's first instruction. It notes in the surviving log what happened where, asks the console for a new start, if
+/// it is known where to ask, and halts: the console takes over.
+///
+/// The PALcode enters at one of six places, in `wrent`'s order, with the old PS and PC at the stack's end and what it
+/// knows in a0 to a2 [alpha/arm II-B, exceptions]. What the guard has to know stands at the beginning of its page.
+
+#include <lobos/machine/departure.hpp>
+
+// Offsets 32, 36, 40 and 48 are a breadcrumb's exception, error, at and touched.
+LOBOS_ALPHA_PIECE("guard",
+    "lda $1, 1($31)\n\tbr $31, 1f\n\t" // an entry is two instructions
+    "lda $1, 2($31)\n\tbr $31, 1f\n\t"
+    "lda $1, 3($31)\n\tbr $31, 1f\n\t"
+    "lda $1, 4($31)\n\tbr $31, 1f\n\t"
+    "lda $1, 5($31)\n\tbr $31, 1f\n\t"
+    "lda $1, 6($31)\n"
+    "1:\n\t"
+    "br $27, 2f\n"
+    "2:\n\t"
+    "srl $27, 13, $27\n\t"
+    "sll $27, 13, $27\n\t"
+    "ldq $9, 8($27)\n\t" // code_page_head::frame
+    "ldq $2, lobos_trail($9)\n\t"
+    "ldq $3, 8($30)\n\t" // the old PC
+    "stl $17, 36($2)\n\t"
+    "stq $3, 40($2)\n\t"
+    "stq $16, 48($2)\n\t"
+    "mb\n\t"
+    "stl $1, 32($2)\n\t" // last: now it counts
+    "ldq $2, lobos_halt_flags($9)\n\t"
+    "beq $2, 3f\n\t"
+    "ldq $3, 0($2)\n\t"
+    "ldq $4, lobos_halt_mask($9)\n\t"
+    "ldq $5, lobos_halt_action($9)\n\t"
+    "and $3, $4, $3\n\t"
+    "bis $3, $5, $3\n\t"
+    "stq $3, 0($2)\n"
+    "3:\n\t"
+    "mb\n\t"
+    "call_pal 0x00\n\t" // halt
+    "br $31, 3b");

@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: GPL-2.0-or-later OR BSD-2-Clause
+#pragma once
+
+/// \file
+/// Rule 11 for Linux on Alpha: what it finds in its page of parameters, at the HWRPB's address, and in the tables that
+/// it is entered on, is what it relies on (arch/alpha/PORT.md, "What Linux wants"). It reads as Linux does: the page by
+/// its place below the first instruction, the HWRPB first by way of the tables, and of a cluster the two lowest bits of
+/// its usage.
+
+#include <lobos/alpha/console_map.hpp>
+#include <lobos/alpha/linux_parameters.hpp>
+#include <lobos/alpha/virtual_page_table.hpp>
+#include <lobos/plan/image_bytes.hpp>
+#include <lobos/plan/told_rules.hpp>
+
+namespace lobos::alpha {
+
+/// `C` is a verifier_context.
+template <class C> class linux_rules {
+    using memory_type = C::memory_type;
+    using reader = hwrpb_reader<memory_type>;
+
+public:
+    explicit linux_rules(const C& context) : c_{context} {}
+
+    /// Faults: entry_contract_broken (at: the field, or the first byte, that does not agree; the entry, where that is
+    /// no place for a Linux; VPTB, where the root cannot be seen), not_mapped, not_writable (at: virtual address of the
+    /// HWRPB or of a piece of the console), and those of hwrpb_reader.
+    result<void> hold() const
+    {
+        const auto start = from_kseg(c_.plan.entry);
+        if (!start || !is_aligned(*start, linux_below_start) || *start < phys_addr{} + linux_below_start)
+            return broken(c_.plan.entry.raw());
+        result<void> held = sides_are_free(*start);
+        if (held)
+            held = page_agrees(*start - linux_page_below_start);
+        const auto block = held ? find_block() : result<reader>{std::unexpected{held.error()}};
+        if (!block)
+            return std::unexpected{block.error()};
+        held = memory_is_told(*block);
+        if (held)
+            held = console_is_mapped(*block);
+        if (held)
+            held = root_is_seen(virt_addr::at(block->fixed().vptb));
+        // The one that it goes by later, and still when it comes back to these tables in the end.
+        if (held)
+            held = root_is_seen(virt_addr::at(0x2'0000'0000));
+        return held;
+    }
+
+private:
+    static std::unexpected<fault> broken(std::uint64_t at)
+    {
+        return refuse(fault_code::entry_contract_broken, stage::verifying, at);
+    }
+
+    /// Linux writes to both of its sides before it knows what memory is whose.
+    result<void> sides_are_free(phys_addr start) const
+    {
+        phys_addr last = start;
+        for (const segment& s : c_.plan.image)
+            if (s.role == segment_role::kernel && (s.what == content::copy || s.what == content::zero))
+                last = std::max(last, s.destination.last());
+        const auto end = checked_align_up(last, paging_8k::granule);
+        const auto behind = end ? checked_add(*end, linux_behind_end) : std::nullopt;
+        if (!behind)
+            return broken(last.raw());
+        const phys_range sides[] = {phys_range::of(start - linux_below_start, linux_below_start),
+            phys_range::between(last + 1_bytes, *behind - 1_bytes)};
+        for (const phys_range& side : sides) {
+            for (const safe_region& r : c_.plan.safe)
+                if (const auto common = intersection(r.range, side))
+                    return broken(common->first().raw());
+            for (const segment& s : c_.plan.image)
+                if (const auto common = intersection(s.destination, side); common && s.role == segment_role::initrd)
+                    return broken(common->first().raw());
+            if (const auto other = c_.map.first_not(region_kind::usable, side))
+                return broken(other->raw());
+        }
+        return {};
+    }
+
+    /// The command line ends, and the initrd is where its segment will be.
+    result<void> page_agrees(phys_addr page) const
+    {
+        std::array<std::byte, linux_page::command_line_size> line{};
+        if (!rules::image_bytes(c_, page, line) || std::ranges::find(line, std::byte{0}) == line.end())
+            return broken(page.raw());
+        const phys_addr at = page + byte_count::of(linux_page::initrd_start);
+        const auto first = rules::image_field<std::uint64_t>(c_, at);
+        const auto size = rules::image_field<std::uint64_t>(c_, page + byte_count::of(linux_page::initrd_size));
+        const auto initrd =
+            std::ranges::find(c_.plan.image, segment_role::initrd, [](const segment& s) { return s.role; });
+        const bool none = initrd == c_.plan.image.end();
+        const bool agrees = first && size &&
+            (none ? *first == 0
+                  : from_kseg(virt_addr::at(*first)) == initrd->destination.first() &&
+                        *size == initrd->destination.size().raw());
+        if (!agrees)
+            return broken(at.raw());
+        return {};
+    }
+
+    /// Where it is looked for first; from then on Linux goes by its physical address.
+    result<reader> find_block() const
+    {
+        const virt_addr home = virt_addr::at(hwrpb::console_address);
+        const auto found = walk<paging_8k>(c_.memory, c_.plan.entry_root, home);
+        if (!found)
+            return refuse(fault_code::not_mapped, stage::verifying, home);
+        if (found->rights != access::read_write) // Linux writes VPTB into it
+            return refuse(fault_code::not_writable, stage::verifying, home);
+        auto block = reader::open(c_.memory, found->physical);
+        if (!block)
+            return block;
+        const auto all = phys_range::checked(found->physical, byte_count::of(block->fixed().size));
+        const bool whole = all && std::ranges::any_of(c_.plan.safe, [&](const safe_region& r) {
+            return r.role == safe_role::parameters && r.range.contains(*all);
+        });
+        if (!whole)
+            return broken(found->physical.raw());
+        return block;
+    }
+
+    result<void> memory_is_told(const reader& block) const
+    {
+        constexpr unsigned shift = paging_8k::shift<0>;
+        constexpr std::uint64_t of_console = 3;
+        const auto count = block.cluster_count();
+        if (!count)
+            return std::unexpected{count.error()};
+        rules::told_map told{c_};
+        for (std::uint64_t n = 0; n < *count; ++n) {
+            const memory_cluster cluster = block.cluster(n);
+            const phys_addr at = block.cluster_address(n);
+            constexpr std::uint64_t most = ~std::uint64_t{0} >> shift;
+            if (cluster.pages == 0 || cluster.pages > most || cluster.first_page > most)
+                return broken(at.raw());
+            const auto range =
+                phys_range::checked(phys_addr::at(cluster.first_page << shift), byte_count::of(cluster.pages << shift));
+            if (!range)
+                return broken(at.raw());
+            if (const auto held = told.entry(*range, (cluster.usage & of_console) == 0, at); !held)
+                return held;
+        }
+        return told.end(block.address() + byte_count::of(block.fixed().memory_offset));
+    }
+
+    /// Linux calls the console's `fixup` before it has tables of its own.
+    result<void> console_is_mapped(const reader& block) const
+    {
+        const virt_range home = console_home(byte_count::of(block.fixed().size));
+        return list_console_mappings(block, [&](const mapping& m) -> result<void> {
+            for (std::optional<virt_addr> at = m.virtual_range.first(); at && *at <= m.virtual_range.last();) {
+                const auto found = walk<paging_8k>(c_.memory, c_.plan.entry_root, *at);
+                const bool right = found && found->physical == m.physical + (*at - m.virtual_range.first());
+                if (!right && !home.contains(*at)) // a copy of the block lies over what it lists of itself
+                    return refuse(fault_code::not_mapped, stage::verifying, *at);
+                at = checked_add(*at, paging_8k::granule);
+            }
+            return {};
+        });
+    }
+
+    result<void> root_is_seen(virt_addr vptb) const
+    {
+        const auto table = virtual_page_table::at(vptb);
+        const auto found = table ? walk<paging_8k>(c_.memory, c_.plan.entry_root, table->self())
+                                 : result<translation<paging_8k>>{std::unexpected{table.error()}};
+        if (!found || align_down(found->physical, paging_8k::table_size) != c_.plan.entry_root)
+            return broken(vptb.raw());
+        return {};
+    }
+
+    const C& c_;
+};
+
+} // namespace lobos::alpha
