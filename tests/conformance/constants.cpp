@@ -28,6 +28,7 @@ TEMPLATE_LIST_TEST_CASE("a port's pages hold what is put into them", "", ports)
     STATIC_REQUIRE(is_power_of_two(paging::table_size) && paging::table_size <= port::page_size);
     STATIC_REQUIRE(is_power_of_two(paging::granule) && paging::granule >= port::page_size);
     STATIC_REQUIRE(is_power_of_two(TestType::store) && TestType::store.raw() <= sizeof(std::uint64_t));
+    STATIC_REQUIRE(is_power_of_two(TestType::edges) && TestType::edges >= TestType::store);
     STATIC_REQUIRE(port::program_offset % alignof(overlay_program) == 0);
     STATIC_REQUIRE(port::program_offset + sizeof(overlay_program) <= port::page_size.raw());
 }

@@ -95,6 +95,7 @@ concept described_port = kernel_glue<kernel_of<D>> && std::derived_from<typename
     requires(kernel_of<D>& kernel, staged_of<D>& staged, std::vector<segment> parts, phys_addr first_instruction) {
         { D::name } -> std::convertible_to<std::string_view>;
         { D::store } -> std::convertible_to<byte_count>;
+        { D::edges } -> std::convertible_to<byte_count>;
         { D::image_of(parts, first_instruction) } -> std::same_as<typename D::image>;
         { D::commit(kernel, staged) } -> std::same_as<outcome>;
         { D::processor_writes(kernel) } -> std::same_as<std::vector<phys_range>>;
@@ -107,6 +108,7 @@ concept raises_exceptions =
     requires(kernel_of<D>& kernel, staged_of<D>& staged, std::size_t kind, std::uint64_t instruction, raised& what) {
         { D::exception_kinds } -> std::convertible_to<std::size_t>;
         { D::commit_with_exception(kernel, staged, kind, instruction, what) } -> std::same_as<outcome>;
+        { D::guard_writes(kernel) } -> std::same_as<std::vector<phys_range>>;
     };
 
 /// The simulated processor itself sees to it, instruction by instruction, that an exception would find the guard.

@@ -12,11 +12,14 @@
 #include <lobos/x86/paging_5level.hpp>
 #include <lobos/x86/paging_pae.hpp>
 
+#include <tests/conformance/alpha.hpp>
 #include <tests/conformance/x86.hpp>
 
 namespace lobos::conformance {
 
 using ports = std::tuple<         //
+    alpha_port<false>,            //
+    alpha_port<true>,             //
     x86_port<x86::paging_4k>,     //
     x86_port<x86::paging_4m>,     //
     x86_port<x86::paging_pae>,    //

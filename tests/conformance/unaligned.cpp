@@ -110,7 +110,7 @@ TEMPLATE_LIST_TEST_CASE("a file in pieces of any size, from anywhere", "", ports
 
 TEMPLATE_LIST_TEST_CASE("what survives keeps its edges, and the image comes up to them", "", ports)
 {
-    constexpr std::uint64_t step = TestType::store.raw();
+    constexpr std::uint64_t step = TestType::edges.raw();
     for (const bool zeros : {false, true})
         for (const std::uint64_t first : {1u, 2u, 5u, 8u})
             for (const std::uint64_t count : {1u, 3u, 8u, 64u}) {
@@ -141,7 +141,7 @@ TEMPLATE_LIST_TEST_CASE("what survives and has edges that the machine cannot kee
     const extent file{w.at(4, 5), byte_count::of(2 * w.page_size.raw())};
     const auto image = image_of<TestType>({{.destination = phys_range::of(w.at(7, 9), file.size), .file = {&file, 1}},
         {.destination = log, .what = content::padding}});
-    if (TestType::store == byte_count::of(1)) {
+    if (TestType::edges == byte_count::of(1)) {
         check_exec(w, image);
     } else {
         const sim::kernel_state before = w.machine.state();

@@ -38,6 +38,7 @@ template <class Paging> struct x86_port {
     using image = x86_image<Paging>;
     static constexpr std::string_view name = Paging::mode.name;
     static constexpr byte_count store = byte_count::of(1);
+    static constexpr byte_count edges = byte_count::of(1);
 
     static image image_of(std::vector<segment> parts, phys_addr first_instruction)
     {
