@@ -25,22 +25,25 @@ public:
 
     snapshot(const sim::memory& memory, byte_count ram)
         : size_{static_cast<std::size_t>(ram.raw())},
-          chunks_((size_ + chunk - 1) / chunk)
+          places_((size_ + chunk - 1) / chunk)
     {
+        bytes_.reserve(size_); // at once: to let it grow takes long
         memory.for_each_written(
             [&](phys_addr at, std::byte b) { (*this)[at.raw()] = std::to_integer<std::uint8_t>(b); });
     }
     std::uint16_t& operator[](std::uint64_t at)
     {
-        auto& bytes = chunks_.at(static_cast<std::size_t>(at / chunk));
-        if (bytes.empty())
-            bytes.assign(chunk, unknown);
-        return bytes[static_cast<std::size_t>(at % chunk)];
+        std::size_t& place = places_.at(static_cast<std::size_t>(at / chunk));
+        if (place == 0) {
+            bytes_.resize(bytes_.size() + chunk, unknown);
+            place = bytes_.size();
+        }
+        return bytes_[place - chunk + at % chunk];
     }
     std::uint16_t operator[](std::uint64_t at) const
     {
-        const auto& bytes = chunks_.at(static_cast<std::size_t>(at / chunk));
-        return bytes.empty() ? unknown : bytes[static_cast<std::size_t>(at % chunk)];
+        const std::size_t place = places_.at(static_cast<std::size_t>(at / chunk));
+        return place == 0 ? unknown : bytes_[place - chunk + at % chunk];
     }
     std::size_t size() const { return size_; }
 
@@ -48,18 +51,20 @@ public:
     std::pair<std::uint64_t, std::size_t> difference(const snapshot& other) const
     {
         std::pair<std::uint64_t, std::size_t> found{0, 0};
-        for (std::uint64_t at = 0; at < size_; at += chunk)
-            if (chunks_[at / chunk] != other.chunks_[at / chunk])
-                for (std::uint64_t i = at; i < at + chunk; ++i)
-                    if ((*this)[i] != other[i] && found.second++ == 0)
-                        found.first = i;
+        for (std::uint64_t at = 0; at < size_; ++at) {
+            if (at % chunk == 0 && places_[at / chunk] == 0 && other.places_[at / chunk] == 0)
+                at += chunk - 1;
+            else if ((*this)[at] != other[at] && found.second++ == 0)
+                found.first = at;
+        }
         return found;
     }
 
 private:
     static constexpr std::size_t chunk = 4096;
     std::size_t size_;
-    std::vector<std::vector<std::uint16_t>> chunks_; ///< none for one that is all unknown
+    std::vector<std::size_t> places_; ///< behind each chunk in `bytes_`; 0 for one that is all unknown
+    std::vector<std::uint16_t> bytes_;
 };
 
 /// Memory as the image wants it, computed byte by byte from the plan's image and the memory before; the bytes that the
