@@ -84,7 +84,7 @@ TEMPLATE_LIST_TEST_CASE(
         CHECK(roles == 5);
         for (const vital& v : vitals) {
             const std::uint64_t bits = v.range.size().raw() * 8;
-            const auto step = effort<std::uint64_t>(bits / 2 + 1, bits / 8 + 1, 61);
+            const auto step = effort<std::uint64_t>(bits / 2 + 1, bits / 8 + 1, 509);
             for (std::uint64_t bit = v.range.first().raw() % 7; bit < bits; bit += step, ++flipped) {
                 CAPTURE(TestType::name, v.range, bit);
                 const phys_addr at = v.range.first() + byte_count::of(bit / 8);

@@ -144,7 +144,7 @@ TEMPLATE_LIST_TEST_CASE("an exception at any instruction ends in the guard, with
                 n += n < 64 ? stride(5u) : effort(97u, 5u, 1u);
             CHECK(until_now.stopped > 10);
             CHECK(until_now.steps > 0);
-            CHECK(std::ranges::count(until_now.guarded, true) == (others ? kinds - 1 : 1));
+            CHECK(static_cast<std::size_t>(std::ranges::count(until_now.guarded, true)) == (others ? kinds - 1 : 1));
         }
     } else {
         STATIC_REQUIRE(proves_its_guard<TestType>);
