@@ -20,6 +20,8 @@ LOBOS_ALPHA_PIECE("guard",
     "lda $1, 5($31)\n\tbr $31, 1f\n\t"
     "lda $1, 6($31)\n"
     "1:\n\t"
+    "cmpeq $1, 4, $2\n\t" // of an instruction fault a0 alone says something
+    "cmovne $2, $16, $17\n\t"
     "br $27, 2f\n"
     "2:\n\t"
     "srl $27, 13, $27\n\t"
