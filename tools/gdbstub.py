@@ -261,6 +261,8 @@ class Stub:
 
     def register(self, name: str) -> int:
         """One register, by its name in the description: rax or eax, eflags, cs, cr0, cr3, efer, fs_base ..."""
+        if not self._described:  # QEMU gives them only all together then
+            return self.registers()[self._named(name).name]
         answer = self._ask(b"p%x" % self._named(name).number)
         try:
             return int.from_bytes(bytes.fromhex(answer.decode()), "little")
@@ -269,6 +271,10 @@ class Stub:
 
     def set_register(self, name: str, value: int) -> None:
         register = self._named(name)
+        if not self._described:
+            values = {**self.registers(), name: value}
+            self._tell(b"G" + b"".join(values[one.name].to_bytes(8, "little").hex().encode() for one in self.layout))
+            return
         self._tell(b"P%x=%s" % (register.number, value.to_bytes(register.bits // 8, "little").hex().encode()))
 
     def registers(self) -> dict[str, int]:

@@ -33,8 +33,13 @@ public:
     std::optional<lobos::alpha::hwrpb_reader<linear_memory>> block; ///< the HWRPB, a copy in this kernel
     std::optional<lobos::phys_range> log_region; ///< where the log lies or is to lie; nothing without room
 
-    /// What the console knows of the processor that runs. Precondition: `start` has read it all.
-    lobos::alpha::machine_facts told() const { return lobos::alpha::facts_of(*block, lobos::machine::who_am_i()); }
+    /// What the console knows of the processor that runs, and the board. Precondition: `start` has read it all.
+    lobos::alpha::machine_facts told() const
+    {
+        auto facts = lobos::alpha::facts_of(*block, lobos::machine::who_am_i());
+        facts.reset = {lobos::virt_addr::at(io_space + 0x64), 0xfe}; // as reset() does
+        return facts;
+    }
 
     /// Reads it all, and makes the free memory known. Faults: those of the readers; bad_range when the HWRPB or the
     /// initrd lies where this kernel does not see it; no_memory without room for a workspace.

@@ -3,8 +3,8 @@
 
 /// \file
 /// The exception guard: what is left in safe memory to handle an exception between the point of no return and the new
-/// kernel's first instruction. It notes in the surviving log what happened where, asks the console for a new start, if
-/// it is known where to ask, and halts: the console takes over.
+/// kernel's first instruction. It notes in the surviving log what happened where, and has the machine start anew: by
+/// a device's reset, if one is known; or it asks the console for it, if it is known where, and halts.
 ///
 /// The PALcode enters at one of six places, in `wrent`'s order, with the old PS and PC at the stack's end and what it
 /// knows in a0 to a2 [alpha/arm II-B, exceptions]. What the guard has to know stands at the beginning of its page.
@@ -43,6 +43,17 @@ LOBOS_ALPHA_PIECE("guard",
     "bis $3, $5, $3\n\t"
     "stq $3, 0($2)\n"
     "3:\n\t"
+    "ldq $2, lobos_reset_at($9)\n\t"
+    "ldq $3, lobos_reset_value($9)\n\t"
     "mb\n\t"
+    "beq $2, 4f\n\t"
+    ".long 0x38620000\n\t" // stb $3, 0($2), of which assemblers for an EV4 make loads and stores of quadwords
+    "mb\n\t"
+    "lda $3, 16384($31)\n" // some time for it
+    "5:\n\t"
+    "lda $3, -1($3)\n\t"
+    "mb\n\t"
+    "bne $3, 5b\n"
+    "4:\n\t"
     "call_pal 0x00\n\t" // halt
-    "br $31, 3b");
+    "br $31, 4b");
