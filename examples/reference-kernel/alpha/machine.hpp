@@ -108,12 +108,13 @@ private:
         return all.has_magic() ? all.list(initrd->first(), files) : result<void>{};
     }
 
-    /// The padding survives only for the sake of this kernel itself, and so while it is itself that it execs: a Linux
-    /// wants its place.
+    /// The padding survives only for the sake of this kernel itself, and so until another is to be executed: that wants
+    /// its place.
     lobos::result<void> keep_survivors()
     {
         using namespace lobos;
-        if (const options own = parse(command_line); own.generation < own.chain)
+        const options own = parse(command_line);
+        if (own.chain != 0 && (own.generation < own.chain || own.exec.empty()))
             if (const auto kept = map.add(padding_page(), region_kind::surviving); !kept)
                 return kept;
         fixed_list<phys_range, 2> taken;
