@@ -5,6 +5,7 @@
 /// The stages of prepare(), one function each, in the order in which they run. What a stage takes belongs to the
 /// `staged_exec` in the making, which gives it back when a later one fails.
 
+#include <algorithm>
 #include <new>
 #include <utility>
 
@@ -354,8 +355,10 @@ private:
                 skip(r.range);
         if (!ok)
             return std::unexpected{ok.error()};
-        std::ranges::sort(
-            std::span{program.skips}.first(static_cast<std::size_t>(program.skip_count)), {}, &skip_range::first);
+        const auto skips = std::span{program.skips}.first(static_cast<std::size_t>(program.skip_count));
+        const auto by_address = [](const skip_range& a, const skip_range& b) { return a.first < b.first; };
+        std::make_heap(skips.begin(), skips.end(), by_address); // a heap sort neither recurses nor allocates
+        std::sort_heap(skips.begin(), skips.end(), by_address);
         return program;
     }
 
