@@ -109,9 +109,9 @@ struct alpha_told {
     /// Where it belongs in the list.
     void add_safe(const safe_region& r)
     {
-        const auto behind =
+        const auto next =
             std::ranges::find_if(safe, [&](const safe_region& other) { return other.range.first() > r.range.first(); });
-        safe.insert(behind, r);
+        safe.insert(next, r);
     }
 
     /// A field of the HWRPB, with all sums right.
