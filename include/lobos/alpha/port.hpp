@@ -141,7 +141,9 @@ struct port {
             .halt_flags = asks ? halt->raw() : 0,
             .halt_action = halt_request::cold_bootstrap,
             .halt_mask = ~(halt_request::reason | halt_request::bootstrap_in_progress),
-            .unused = {},
+            .reset_at = running.reset.at.raw(),
+            .reset_value = running.reset.value,
+            .unused = 0,
             .context = *context,
             .program = program,
         };

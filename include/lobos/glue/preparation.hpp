@@ -273,7 +273,7 @@ private:
                 const auto next = take(safe_role::plan);
                 if (!next)
                     return std::unexpected{next.error()};
-                zero(*next, sizeof(plan_page));
+                zero(*next, page_size.raw());
                 store(memory, *next + byte_count::of(offsetof(plan_page, next)), std::uint64_t{plan_page::no_page});
                 if (plan_pages_++ != 0)
                     store(memory, page + byte_count::of(offsetof(plan_page, next)), next->raw());
