@@ -20,15 +20,17 @@ struct alpha_departing {
     static constexpr std::uint64_t program_at = frame + 0x100, untold = program_at + 280;
     static constexpr std::uint64_t vptb = 0xffff'fffe'0000'0000, linux_vptb = 0x2'0000'0000;
     static constexpr std::uint64_t vptb_entry = root + 1023 * 8, linux_vptb_entry = root + 8;
-    static constexpr std::uint64_t halt = 0x1'81c0; ///< the flags of the first slot in QEMU's block
-    static constexpr std::uint64_t code_size = 144; ///< head and pieces
+    static constexpr std::uint64_t halt = 0x1'81c0;               ///< the flags of the first slot in QEMU's block
+    static constexpr std::uint64_t reset = 0xffff'fd01'fc00'0064; ///< the keyboard controller of a PC's kind
+    static constexpr std::uint64_t code_size = 144;               ///< head and pieces
 
     sparse_memory memory;
     alpha::machine_facts running{.table_root = 0x2'0000_pa,
         .vptb = virt_addr::at(vptb),
         .status = 0,
         .primary = true,
-        .halt = {phys_addr::at(halt)}};
+        .halt = {phys_addr::at(halt)},
+        .reset = {virt_addr::at(reset), 0xfe}};
     std::vector<safe_region> safe{{page_at(code), safe_role::code}, {page_at(stack), safe_role::stack},
         {page_at(frame), safe_role::frame}, {page_at(root), safe_role::page_table}};
     exec_plan plan{};

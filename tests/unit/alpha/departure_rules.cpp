@@ -15,8 +15,9 @@ constexpr std::uint64_t kseg_code = alpha_kseg + world::code, kseg_frame = alpha
 
 // The frame's fields, by their offsets in the assembly.
 constexpr std::uint64_t self = 0, context_physical = 8, guard = 16, copy = 24, leave = 32, program_physical = 40,
-                        entry = 48, argument = 56, vptb = 64, trail = 72, halt_flags = 80, ksp = 128, usp = 136,
-                        ptbr = 144, cycles = 152, asn = 156, unique = 160, flags = 168, program_trail = 264;
+                        entry = 48, argument = 56, vptb = 64, trail = 72, halt_flags = 80, reset_at = 104,
+                        reset_value = 112, ksp = 128, usp = 136, ptbr = 144, cycles = 152, asn = 156, unique = 160,
+                        flags = 168, program_trail = 264;
 
 fault broken_at(std::uint64_t at)
 {
@@ -24,6 +25,7 @@ fault broken_at(std::uint64_t at)
 }
 const fault frame_broken = broken_at(world::frame);
 const fault halt_broken = broken_at(world::frame + 80);
+const fault reset_broken = broken_at(world::frame + 104);
 const fault context_broken = broken_at(world::frame + 128);
 const fault code_broken = broken_at(world::code);
 const fault root_broken = broken_at(world::root);
@@ -94,7 +96,7 @@ TEST_CASE("every bit of what the departure goes by counts", "[alpha][departure_r
 
 TEST_CASE("what nothing relies on may be anything", "[alpha][departure_rules]")
 {
-    for (const std::uint64_t field : {argument, usp, unique})
+    for (const std::uint64_t field : {argument, reset_value, usp, unique})
         CHECK(said_of_frame(field, ~0ull) == no_fault);
     CHECK(said_of_frame(cycles, ~0u, 4) == no_fault);
 }
@@ -173,6 +175,16 @@ TEST_CASE("the word for a halt lies in nobody's safe page", "[alpha][departure_r
         CAPTURE(to_string(role));
         CHECK(fault_of(w.sound()) == (role == parameters || role == log ? no_fault : halt_broken));
     }
+}
+
+TEST_CASE("what resets the machine is a device in kseg", "[alpha][departure_rules]")
+{
+    CHECK(said_of_frame(reset_at, 0) == no_fault); // nobody knows of one
+    for (const std::uint64_t io : {0xffff'fd00'0000'0000ull, 0xffff'fd01'fc00'0064ull, 0xffff'fdff'ffff'ffffull})
+        CHECK(said_of_frame(reset_at, io) == no_fault);
+    for (const std::uint64_t wrong : {0xffff'fcff'ffff'ffffull, 0xffff'fc00'0006'0000ull, 0xffff'fe00'0000'0000ull,
+             0x801'fc00'0064ull, 1ull, ~0ull}) // memory, no kseg, physical
+        CHECK(said_of_frame(reset_at, wrong) == reset_broken);
 }
 
 TEST_CASE("the context has the copy's stack and tables, and floating point", "[alpha][departure_rules]")

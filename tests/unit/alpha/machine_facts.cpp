@@ -37,6 +37,7 @@ TEST_CASE("what is not said is the usual Alpha", "[alpha][machine_facts]")
     CHECK(f.status == 0);
     CHECK(f.primary);
     CHECK(f.halt.flags == 0_pa);
+    CHECK(f.reset == reset_store{});
 }
 
 TEST_CASE("an Alpha's kernel is left in kernel mode, with interrupts or without", "[alpha][machine_facts]")
@@ -91,6 +92,7 @@ TEST_CASE("every change of an Alpha that counts is noticed", "[alpha][machine_fa
     }
     CHECK(changed([](auto& f) { f.primary = false; }) == fault{wrong_processor, stage::committing, 0});
     CHECK(changed([](auto& f) { f.halt.flags = 0x1'81c0_pa; }) == no_fault); // nothing rests on it
+    CHECK(changed([](auto& f) { f.reset = {virt_addr::at(0xffff'fd01'fc00'0064), 0xfe}; }) == no_fault);
 }
 
 namespace {

@@ -57,21 +57,21 @@ TEST_CASE("the frame, word for word", "[alpha][port]")
     const struct {
         std::uint64_t offset, value;
     } words[] = {
-        {0, 0xffff'fc00'0001'4000},  // where it is
-        {8, 0x1'4080},               // the context, physical
-        {16, 0xffff'fc00'0001'0050}, // guard
-        {24, 0xffff'fc00'0001'0030}, // copy
-        {32, 0xffff'fc00'0001'0040}, // leave
-        {40, 0x1'4100},              // the program, physical
-        {48, 0xffff'fc00'0101'0000}, // the image's entry
-        {56, 0x1234'5678'9abc'def0}, // and its a0
-        {64, 0xffff'fffe'0000'0000}, // VPTB
-        {72, 0xffff'fc00'0001'4218}, // the breadcrumb that nobody reads
-        {80, 0xffff'fc00'0001'81c0}, // flags of a halt
-        {88, 0x2'0000},              // a cold bootstrap
-        {96, 0xffff'ffff'ff00'fffe}, // in place of the reason, and no bootstrap that failed
-        {104, 0},
-        {112, 0},
+        {0, 0xffff'fc00'0001'4000},   // where it is
+        {8, 0x1'4080},                // the context, physical
+        {16, 0xffff'fc00'0001'0050},  // guard
+        {24, 0xffff'fc00'0001'0030},  // copy
+        {32, 0xffff'fc00'0001'0040},  // leave
+        {40, 0x1'4100},               // the program, physical
+        {48, 0xffff'fc00'0101'0000},  // the image's entry
+        {56, 0x1234'5678'9abc'def0},  // and its a0
+        {64, 0xffff'fffe'0000'0000},  // VPTB
+        {72, 0xffff'fc00'0001'4218},  // the breadcrumb that nobody reads
+        {80, 0xffff'fc00'0001'81c0},  // flags of a halt
+        {88, 0x2'0000},               // a cold bootstrap
+        {96, 0xffff'ffff'ff00'fffe},  // in place of the reason, and no bootstrap that failed
+        {104, 0xffff'fd01'fc00'0064}, // a device that resets
+        {112, 0xfe},
         {120, 0},
         {128, 0xffff'fc00'0001'4000}, // where the stack ends
         {136, 0},
@@ -175,6 +175,15 @@ TEST_CASE("where nobody knows of a word for a halt none is written", "[alpha][po
         REQUIRE(fault_of(w.write()) == no_fault);
         CHECK(w.at(frame + 80) == 0);
     }
+}
+
+TEST_CASE("where nobody knows of a device that resets none is told", "[alpha][port]")
+{
+    world w;
+    w.running.reset = {};
+    REQUIRE(fault_of(w.write()) == no_fault);
+    CHECK(w.at(frame + 104) == 0);
+    CHECK(w.at(frame + 112) == 0);
 }
 
 TEST_CASE("what is written is what rule 10 wants, and what is found is what was meant", "[alpha][port]")
