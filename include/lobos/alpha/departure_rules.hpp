@@ -76,9 +76,13 @@ private:
             f.trail == trail_seen->raw();
     }
 
-    /// The guard writes there: to memory, or not at all.
+    /// The guard writes there: to memory, or not at all; and what makes a halt a new start.
     bool halt_agrees() const
     {
+        using request = halt_request;
+        if (frame_.halt_action != request::cold_bootstrap ||
+            frame_.halt_mask != ~(request::reason | request::bootstrap_in_progress))
+            return false;
         const auto flags = kseg_direct.physical_of(virt_addr::at(frame_.halt_flags));
         const bool apart = flags && std::ranges::none_of(plan_.safe, [&](const safe_region& r) {
             return r.range.contains(*flags) && r.role != safe_role::parameters && r.role != safe_role::log;

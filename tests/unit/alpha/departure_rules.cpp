@@ -177,6 +177,16 @@ TEST_CASE("the word for a halt lies in nobody's safe page", "[alpha][departure_r
     }
 }
 
+TEST_CASE(
+    "what a halt is to lead to is a cold bootstrap, with the rest of its word as it is", "[alpha][departure_rules]")
+{
+    for (unsigned bit = 0; bit < 64; ++bit) {
+        CAPTURE(bit);
+        CHECK(said_of_frame(88, 0x2'0000 ^ std::uint64_t{1} << bit) == halt_broken);
+        CHECK(said_of_frame(96, 0xffff'ffff'ff00'fffe ^ std::uint64_t{1} << bit) == halt_broken);
+    }
+}
+
 TEST_CASE("what resets the machine is a device in kseg", "[alpha][departure_rules]")
 {
     CHECK(said_of_frame(reset_at, 0) == no_fault); // nobody knows of one
