@@ -14,6 +14,7 @@
 #include <tests/catch.hpp>
 #include <tests/support/effort.hpp>
 #include <tests/support/overlay_memory.hpp>
+#include <tests/support/page_layout.hpp>
 
 using namespace lobos;
 using namespace lobos::test;
@@ -38,25 +39,8 @@ constexpr phys_addr page(std::size_t i)
     return arena + byte_count::of(i * page_bytes);
 }
 
-/// Page `source[d]` goes to page `d`, unless that is `nothing`.
-constexpr std::size_t nothing = ~std::size_t{0};
-using injection = std::array<std::size_t, most_pages>;
-
-template <class Visit> void every_injection(
-    std::size_t n, std::size_t d, unsigned used, injection& source, Visit& visit)
-{
-    if (d == n) {
-        visit(source);
-        return;
-    }
-    source[d] = nothing;
-    every_injection(n, d + 1, used, source, visit);
-    for (std::size_t s = 0; s < n; ++s)
-        if ((used >> s & 1) == 0) {
-            source[d] = s;
-            every_injection(n, d + 1, used | 1u << s, source, visit);
-        }
-}
+constexpr std::size_t nothing = page_layout::nothing;
+using injection = page_layout::injection<most_pages>;
 
 class workshop {
 public:
@@ -203,14 +187,7 @@ private:
             kind += written || source[d] == d ? page_bytes : 0;
             skipped += written && (safe >> d & 1) != 0 ? page_bytes : 0;
         }
-        // Cycles, by following each page from its smallest.
-        std::size_t circles = 0;
-        for (std::size_t d = 0; d < n; ++d) {
-            std::size_t at = source[d];
-            while (at != nothing && at > d)
-                at = source[at];
-            circles += at == d && source[d] != d ? 1u : 0u;
-        }
+        const std::size_t circles = page_layout::circles(n, source);
         cycles += circles;
         // Where neighbours are one segment, circles side by side are one cycle of longer runs; and a run may go through
         // the bounce page rather than be cut. Less than a page for each circle can never do.
@@ -262,7 +239,7 @@ TEMPLATE_TEST_CASE_SIG("every layout of a few pages, share", "[property][plan][e
         };
         injection source;
         source.fill(nothing);
-        every_injection(n, 0, 0, source, try_them);
+        page_layout::every_injection(n, 0, 0, source, try_them);
         CHECK(found == injections[n]);
         CHECK(cases == (injections[n] + shares - 1 - Share) / shares << n);
         all += cases;

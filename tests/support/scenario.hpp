@@ -2,7 +2,7 @@
 #pragma once
 
 /// \file
-/// A whole exec in the simulator, and the comparison of every byte of memory with what it should be afterwards.
+/// Whole execs of the simulated x86: worlds to make them in, and how they end.
 
 #include <variant>
 
@@ -18,27 +18,9 @@
 #include <tests/catch.hpp>
 #include <tests/support/bzimage_builder.hpp>
 #include <tests/support/elf_builder.hpp>
+#include <tests/support/exec_checks.hpp>
 
 namespace lobos::test {
-
-/// All of a machine's memory: a byte, or `unknown` where nobody ever wrote.
-class snapshot {
-public:
-    static constexpr std::uint16_t unknown = 0x100;
-
-    snapshot(const sim::memory& memory, byte_count ram) : bytes_(static_cast<std::size_t>(ram.raw()), unknown)
-    {
-        memory.for_each_written([&](phys_addr at, std::byte b) {
-            bytes_[static_cast<std::size_t>(at.raw())] = std::to_integer<std::uint8_t>(b);
-        });
-    }
-    std::uint16_t& operator[](std::uint64_t at) { return bytes_[static_cast<std::size_t>(at)]; }
-    std::size_t size() const { return bytes_.size(); }
-    friend bool operator==(const snapshot&, const snapshot&) = default;
-
-private:
-    std::vector<std::uint16_t> bytes_;
-};
 
 /// Commits, and says what came of it: the state of the processor in the new kernel, or the fault that refused.
 template <class Staged> std::variant<sim::entry_state, fault> run(Staged& staged)
@@ -48,110 +30,6 @@ template <class Staged> std::variant<sim::entry_state, fault> run(Staged& staged
     } catch (const sim::new_kernel_entered& entered) {
         return entered.state;
     }
-}
-
-/// Memory as the image wants it, computed byte by byte from the plan's image and the memory before; the bytes that the
-/// overlay may use as it likes are `unknown`.
-inline snapshot wanted_memory(const exec_plan& plan, snapshot before)
-{
-    snapshot after = before;
-    const auto safe = [&](std::uint64_t at) {
-        return std::ranges::any_of(
-            plan.safe, [&](const safe_region& r) { return r.range.contains(phys_addr::at(at)); });
-    };
-    for (const segment& s : plan.image) {
-        std::vector<std::uint64_t> sources;
-        if (s.what == content::copy)
-            for (const extent& e : s.file)
-                for (std::uint64_t i = 0; i < e.size.raw(); ++i)
-                    sources.push_back(e.is_zeros() ? no_source : e.at.raw() + i);
-        for (std::uint64_t i = 0; i < s.destination.size().raw(); ++i) {
-            const std::uint64_t at = s.destination.first().raw() + i;
-            if (safe(at))
-                continue;
-            const std::uint64_t source =
-                s.what == content::copy ? sources.at(static_cast<std::size_t>(s.file_offset.raw() + i)) : no_source;
-            if (s.what == content::copy || s.what == content::zero)
-                after[at] = source == no_source ? std::uint16_t{0} : before[source];
-        }
-    }
-    return after;
-}
-
-/// Where the overlay notes down how far it is: its trail, or a place in its program.
-inline phys_range notes_of(const exec_plan& plan, std::optional<phys_addr> trail)
-{
-    return phys_range::of(trail.value_or(plan.program + byte_count::of(offsetof(overlay_program, untold))),
-        byte_count::of(sizeof(breadcrumb)));
-}
-
-/// Compares all of memory; the overlay's stack, its bounce page and its trail are its own.
-inline void check_memory(const exec_plan& plan, const snapshot& before, snapshot after, std::optional<phys_addr> trail)
-{
-    snapshot wanted = wanted_memory(plan, before);
-    const auto forget = [&](phys_range r) {
-        for (std::uint64_t i = 0; i < r.size().raw(); ++i)
-            after[r.first().raw() + i] = wanted[r.first().raw() + i] = snapshot::unknown;
-    };
-    for (const safe_region& r : plan.safe)
-        if (r.role == safe_role::stack || r.role == safe_role::bounce)
-            forget(r.range);
-    forget(notes_of(plan, trail));
-    std::size_t different = 0;
-    for (std::uint64_t at = 0; at < after.size(); ++at)
-        if (after[at] != wanted[at] && different++ == 0) {
-            CAPTURE(at, after[at], wanted[at]);
-            CHECK(after[at] == wanted[at]);
-        }
-    CHECK(different == 0);
-}
-
-/// What the processor did in an exec of `plan`, from its own record: fetched from the code, read the image's sources
-/// and what is safe, wrote into the image where it is copied or zeroed and into its stack, bounce page and trail, and
-/// into no table at all.
-inline void check_accesses(const exec_plan& plan, const sim::recorder& record, std::optional<phys_addr> trail)
-{
-    using enum sim::access_kind;
-    std::vector<phys_range> sources;
-    std::vector<phys_range> own;
-    for (const safe_region& r : plan.safe) {
-        if (overlay_touches(r.role))
-            sources.push_back(r.range);
-        if (r.role == safe_role::stack || r.role == safe_role::bounce)
-            own.push_back(r.range);
-    }
-    const phys_range notes = notes_of(plan, trail);
-    own.push_back(notes);
-    std::vector<phys_range> targets = own;
-    std::uint64_t into_image = 0;
-    std::uint64_t skipped = 0;
-    for (const segment& s : plan.image) {
-        if (s.what != content::copy && s.what != content::zero)
-            continue;
-        targets.push_back(s.destination);
-        into_image += record.bytes(write, s.destination);
-        if (const auto left = intersection(notes, s.destination))
-            into_image -= record.bytes(write, *left);
-        for (content_cursor c{s}; c.left().raw() != 0;)
-            if (const extent piece = c.take(c.left()); !piece.is_zeros())
-                sources.push_back(phys_range::of(piece.at, piece.size));
-        for (const safe_region& r : plan.safe) {
-            if (const auto hole = intersection(r.range, s.destination)) {
-                skipped += hole->size().raw();
-                const bool trailing = trail && r.range.contains(*trail);
-                CHECK((trailing || !record.first(write, *hole)));
-            }
-        }
-    }
-    const auto outside = [&](sim::access_kind kind, std::span<const phys_range> ranges) {
-        const auto found = record.first_outside(kind, ranges);
-        return found ? found->physical : phys_addr::at(0);
-    };
-    CHECK(outside(fetch, std::array{phys_range::of(plan.code, x86::page_size)}) == phys_addr::at(0));
-    CHECK(outside(read, sources) == phys_addr::at(0));
-    CHECK(outside(write, targets) == phys_addr::at(0));
-    CHECK(record.bytes(mark) == 0);
-    CHECK(into_image == plan.cost.copied.raw() + plan.cost.zeroed.raw() - skipped);
 }
 
 /// A Linux kernel with an initrd, staged in the scattered pages of a simulated kernel in some mode of paging.

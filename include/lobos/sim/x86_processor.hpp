@@ -40,6 +40,7 @@ public:
 
     using x86_execution::dr7;
     using x86_execution::gdtr;
+    using x86_execution::guarding;
     using x86_execution::idtr;
     using x86_execution::mmu;
     using x86_execution::record;
