@@ -66,8 +66,8 @@ TEST_CASE("the loop for any Alpha has no loads and stores of bytes, the other on
     CHECK_FALSE(has_bytes(alpha_code::depart));
     CHECK_FALSE(has_bytes(alpha_code::leave));
     // The guard has a store of a byte for whoever knows of a device that wants one.
-    CHECK(std::ranges::count_if(alpha_code::guard,
-              [&](const std::uint32_t& word) { return has_bytes(std::span{&word, 1}); }) == 1);
+    CHECK(std::ranges::count_if(
+              alpha_code::guard, [&](const std::uint32_t& word) { return has_bytes(std::span{&word, 1}); }) == 1);
 }
 
 TEST_CASE("all pieces are small")
