@@ -21,7 +21,7 @@ template <class D> typename D::image image_of(std::vector<segment> parts)
 
 /// A kernel with ten pages in a row, from the fourth on, that are its own to stage in.
 template <class D> struct own_pages : world<D> {
-    explicit own_pages(std::uint32_t seed) : world<D>{seed}
+    explicit own_pages(std::uint32_t seed) : world<D>{seed, 40}
     {
         world<D>::claim(4, 10);
         world<D>::early(false);
@@ -42,7 +42,7 @@ template <class D> struct own_pages : world<D> {
 TEMPLATE_LIST_TEST_CASE("bytes move by any distance, over themselves, from any address", "", ports)
 {
     constexpr auto page = static_cast<std::int64_t>(world<TestType>::page_size.raw());
-    for (const std::int64_t distance : {1, 2, 3, 4, 5, 7, 8, 9, 12, 15, 16, 17})
+    for (std::int64_t distance = 1; distance <= 17; distance += stride<std::int64_t>(3))
         for (const int sign : {1, -1}) {
             const auto offset = static_cast<std::uint64_t>(distance * 5 + sign) % 23;
             own_pages<TestType> w{0};
@@ -111,25 +111,26 @@ TEMPLATE_LIST_TEST_CASE("a file in pieces of any size, from anywhere", "", ports
 TEMPLATE_LIST_TEST_CASE("what survives keeps its edges, and the image comes up to them", "", ports)
 {
     constexpr std::uint64_t step = TestType::edges.raw();
+    constexpr struct {
+        std::uint64_t first, count;
+    } edges[] = {{1, 1}, {1, 8}, {2, 1}, {2, 3}, {5, 8}, {5, 64}, {8, 3}, {8, 64}};
     for (const bool zeros : {false, true})
-        for (const std::uint64_t first : {1u, 2u, 5u, 8u})
-            for (const std::uint64_t count : {1u, 3u, 8u, 64u}) {
-                CAPTURE(TestType::name, zeros, first, count);
-                own_pages<TestType> w{5};
-                const phys_range log = phys_range::of(w.at(8, first * step), byte_count::of(count * step));
-                REQUIRE(w.machine.map().add(log, region_kind::surviving));
-                const extent file{w.at(4, 5), byte_count::of(3 * w.page_size.raw() - 40)};
-                const phys_range to = phys_range::of(w.at(7, 9), byte_count::of(2 * w.page_size.raw()));
-                const extent kernel{w.at(12, 7), byte_count::of(0x31)};
-                check_exec(w,
-                    image_of<TestType>(
-                        {{.destination = phys_range::of(w.at(12, 0x301), kernel.size), .file = {&kernel, 1}},
-                            {.destination = to,
-                                .what = zeros ? content::zero : content::copy,
-                                .role = segment_role::module,
-                                .file = {&file, 1}},
-                            {.destination = log, .what = content::padding}}));
-            }
+        for (const auto& [first, count] : edges) {
+            CAPTURE(TestType::name, zeros, first, count);
+            own_pages<TestType> w{5};
+            const phys_range log = phys_range::of(w.at(8, first * step), byte_count::of(count * step));
+            REQUIRE(w.machine.map().add(log, region_kind::surviving));
+            const extent file{w.at(4, 5), byte_count::of(3 * w.page_size.raw() - 40)};
+            const phys_range to = phys_range::of(w.at(7, 9), byte_count::of(2 * w.page_size.raw()));
+            const extent kernel{w.at(12, 7), byte_count::of(0x31)};
+            check_exec(w,
+                image_of<TestType>({{.destination = phys_range::of(w.at(12, 0x301), kernel.size), .file = {&kernel, 1}},
+                    {.destination = to,
+                        .what = zeros ? content::zero : content::copy,
+                        .role = segment_role::module,
+                        .file = {&file, 1}},
+                    {.destination = log, .what = content::padding}}));
+        }
 }
 
 TEMPLATE_LIST_TEST_CASE("what survives and has edges that the machine cannot keep is refused", "", ports)

@@ -150,7 +150,7 @@ plan_cost check_exec(world<D>& w, const typename D::image& image, const exec_opt
 template <described_port D> struct small_world : world<D> {
     using base = world<D>;
 
-    explicit small_world(std::uint32_t seed) : base{seed}
+    explicit small_world(std::uint32_t seed) : base{seed, 40}
     {
         base::claim(4, 2);
         base::claim(12, 2);
