@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later OR BSD-2-Clause
-"""The main job, to watch: a running kernel replaces itself in memory by Debian's Linux, once i386 and once amd64.
+"""The main job, to watch: a running kernel replaces itself in memory by Debian's Linux, once i386 and once amd64; or, on
+an Alpha, by a Linux built of Debian's source.
 
 What scripts/demo runs. Of two serial lines it shows what is worth seeing, then a picture of memory and a table.
 """
@@ -16,7 +17,7 @@ from pathlib import Path
 
 import boot
 import kit
-from machine import BootError, Result
+from machine import CLIPPER, BootError, Result
 
 CHAIN = 2
 MEMORY = 512  # MiB
@@ -266,10 +267,23 @@ def table(columns: dict[str, dict[str, kit.Figure]]) -> list[str]:
 
 
 @dataclass(frozen=True)
+class Target:
+    """A Linux to be execed, and the reference kernel that does it."""
+
+    version: str
+    origin: str  # whose it is
+    kernel: Path
+    image: boot.File
+    initramfs: kit.Initramfs
+    log_expected: bool
+    machine: dict[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Shown:
     """What became of one target."""
 
-    linux: kit.Linux
+    version: str
     generations: list[kit.Generation]
     log: list[str]  # as its user space found it
     complaints: list[str]
@@ -293,15 +307,15 @@ def complaints(result: Result, checksum: str, log_expected: bool) -> list[str]:
     return found
 
 
-def show_target(style: Style, things: kit.Kit, linux: kit.Linux, initramfs: kit.Initramfs) -> Shown:
-    print(style("title", f"\nThe reference kernel execs itself {CHAIN} times, then Debian's {linux.version}"))
-    what = boot.Exec([linux.file], initramfs.file, "console=ttyS0 lobos=demo", CHAIN, ask_for="linux-6.1")
+def show_target(style: Style, target: Target) -> Shown:
+    print(style("title", f"\nThe reference kernel execs itself {CHAIN} times, then {target.origin} {target.version}"))
+    what = boot.Exec([target.image], target.initramfs.file, "console=ttyS0 lobos=demo", CHAIN, ask_for="linux-6.1")
     narrator = Narrator(style, CHAIN + 1)
-    result = boot.run_exec(things.reference_kernel, what, memory=MEMORY, timeout=TIMEOUT, on_output=narrator.add)
-    found = complaints(result, initramfs.checksum, things.log_tool is not None)
+    result = boot.run_exec(target.kernel, what, memory=MEMORY, timeout=TIMEOUT, on_output=narrator.add, **target.machine)
+    found = complaints(result, target.initramfs.checksum, target.log_expected)
     for complaint in found:
         print(f"  {style('bad', 'failed')}      {complaint}")
-    return Shown(linux, kit.generations(result.transcript), kit.surviving_log(result.transcript.lines), found)
+    return Shown(target.version, kit.generations(result.transcript), kit.surviving_log(result.transcript.lines), found)
 
 
 def last_screen(style: Style, shown: list[Shown]) -> None:
@@ -309,11 +323,11 @@ def last_screen(style: Style, shown: list[Shown]) -> None:
     for target in shown:
         for generation in target.generations[:1]:
             columns.setdefault("itself", generation.figures())
-        columns[target.linux.version] = target.figures()
+        columns[target.version] = target.figures()
     with_picture = [target for target in shown if target.generations and target.generations[-1].picture("before")]
     if with_picture:
         target = with_picture[0]
-        print(style("title", f"\nMemory before and after the exec of {target.linux.version}"))
+        print(style("title", f"\nMemory before and after the exec of {target.version}"))
         print("\n".join(picture(style, target.generations[-1])))
     print(style("title", "\nWhat each exec took"))
     print("\n".join(table(columns)))
@@ -323,19 +337,30 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="scripts/demo", allow_abbrev=False,
         description="Watch a running kernel replace itself in memory by an unmodified Debian Linux kernel, i386 and "
-                    "then amd64. Installs, fetches and builds what is missing. Exit status 0 if both reached user "
-                    "space, found the log that survived, and powered off.")
+                    "then amd64; or, on an Alpha, by a Linux that is built of Debian's source, which takes some "
+                    "minutes the first time. Installs, fetches and builds what is missing. Exit status 0 if all "
+                    "reached user space, found the log that survived, and powered off.")
+    parser.add_argument("--arch", choices=boot.ARCHITECTURES, default="x86", help="the machine (x86)")
     parser.add_argument("--reference-kernel", type=Path, metavar="ELF", help="start this file and build nothing")
     parser.add_argument("--log-tool", type=Path, metavar="FILE", help="the lobos-log that belongs to it")
     return parser.parse_args()
 
 
+def targets(args: argparse.Namespace) -> list[Target]:
+    if args.arch == "alpha":
+        if args.reference_kernel or args.log_tool:
+            raise BootError("--reference-kernel, --log-tool: not with --arch alpha")
+        alpha = kit.prepare_alpha(with_linux=True)
+        return [Target(alpha.version, "Linux", alpha.kernel, alpha.file, alpha.initramfs(), True, {"board": CLIPPER})]
+    things = kit.prepare(args.reference_kernel, args.log_tool)
+    return [Target(linux.version, "Debian's", things.reference_kernel, linux.file, things.initramfs(),
+                   things.log_tool is not None) for linux in (things.linux_686, things.linux_amd64)]
+
+
 def demo() -> int:
     args = arguments()
     style = Style(wants_colour())
-    things = kit.prepare(args.reference_kernel, args.log_tool)
-    initramfs = things.initramfs()
-    shown = [show_target(style, things, linux, initramfs) for linux in (things.linux_686, things.linux_amd64)]
+    shown = [show_target(style, target) for target in targets(args)]
     last_screen(style, shown)
     failed = [target for target in shown if target.complaints]
     good = len(shown) - len(failed)

@@ -13,10 +13,11 @@ Addresses are virtual unless `physical=True`. A stop is before the instruction a
 
 QEMU 7.2, TCG. What to know of it:
 
-- The registers' names, widths and numbers are asked for (qXfer:features), never assumed: qemu-system-x86_64 describes a
-  64-bit processor and keeps to that in every mode (`rip`, `rax`; a 32-bit guest's values are zero-extended),
-  qemu-system-i386 a 32-bit one (`eip`, `eax`). `pc` and `general()` hide the difference. Descriptions that change with
-  the mode, as those of other versions may, are read again by `refresh_description`.
+- The registers' names, widths and numbers are asked for (qXfer:features), and assumed only where QEMU describes none,
+  which is so for an Alpha: qemu-system-x86_64 describes a 64-bit processor and keeps to that in every mode (`rip`,
+  `rax`; a 32-bit guest's values are zero-extended), qemu-system-i386 a 32-bit one (`eip`, `eax`). `pc` and `general()`
+  hide the difference. Descriptions that change with the mode, as those of other versions may, are read again by
+  `refresh_description`.
 - `rip` is the offset in the code segment. Breakpoints compare linear addresses: the same while the base is 0.
 - A breakpoint is an address without an address space: it stops whoever executes there, before or after any change of
   tables and modes. Software and hardware breakpoints are one and the same; nothing is written into memory.
@@ -38,6 +39,11 @@ TRAP, INTERRUPTED = 5, 2  # signals in stops: breakpoint or step; our own interr
 STEP_ONLY, STEP_NO_INTERRUPTS, STEP_NO_TIMERS = 1, 2, 4  # of Qqemu.sstep [qemu/gdb.rst]
 
 LARGEST_READ = 0x400  # bytes in one packet; QEMU answers with at most 4096 characters
+
+# An Alpha's, as GDB numbers them: integer and floating-point registers, then these [qemu/alpha gdbstub.c].
+ALPHA_INTEGERS = ("v0 t0 t1 t2 t3 t4 t5 t6 t7 s0 s1 s2 s3 s4 s5 fp a0 a1 a2 a3 a4 a5 t8 t9 t10 t11 ra t12 at gp sp "
+                  "zero").split()
+ALPHA_NAMES = [*ALPHA_INTEGERS, *(f"f{n}" for n in range(31)), "fpcr", "pc", "", "unique"]
 
 
 class StubError(Exception):
@@ -147,7 +153,7 @@ class Stub:
         self._step_mode: int | None = None
         self._running = False
         self._physical = False
-        self._ask(b"qSupported:qXfer:features:read+;hwbreak+;swbreak+")
+        self._described = b"qXfer:features:read+" in self._ask(b"qSupported:qXfer:features:read+;hwbreak+;swbreak+")
         self._ask(b"?")
         self._ask(b"Hg1")  # the first processor, for registers and memory,
         self._ask(b"Hc1")  # and for steps
@@ -238,12 +244,15 @@ class Stub:
 
     def refresh_description(self) -> None:
         """Asks for the registers anew. Needed only where their layout depends on the mode."""
-        self.layout = layout(self._document("target.xml"), self._document)
+        if self._described:
+            self.layout = layout(self._document("target.xml"), self._document)
+        else:
+            self.layout = [Register(name, number, 64) for number, name in enumerate(ALPHA_NAMES)]
         self._by_name = {register.name: register for register in self.layout}
-        self._pc = next((name for name in ("rip", "eip") if name in self._by_name), None)
+        self._pc = next((name for name in ("rip", "eip", "pc") if name in self._by_name), None)
         self._flags = next((name for name in ("rflags", "eflags") if name in self._by_name), None)
-        if self._pc is None or self._flags is None:
-            raise StubError("this is no x86 processor")
+        if self._pc is None:
+            raise StubError("the processor has no program counter")
 
     def _named(self, name: str) -> Register:
         if name not in self._by_name:
@@ -252,6 +261,8 @@ class Stub:
 
     def register(self, name: str) -> int:
         """One register, by its name in the description: rax or eax, eflags, cs, cr0, cr3, efer, fs_base ..."""
+        if not self._described:  # QEMU gives them only all together then
+            return self.registers()[self._named(name).name]
         answer = self._ask(b"p%x" % self._named(name).number)
         try:
             return int.from_bytes(bytes.fromhex(answer.decode()), "little")
@@ -260,6 +271,10 @@ class Stub:
 
     def set_register(self, name: str, value: int) -> None:
         register = self._named(name)
+        if not self._described:
+            values = {**self.registers(), name: value}
+            self._tell(b"G" + b"".join(values[one.name].to_bytes(8, "little").hex().encode() for one in self.layout))
+            return
         self._tell(b"P%x=%s" % (register.number, value.to_bytes(register.bits // 8, "little").hex().encode()))
 
     def registers(self) -> dict[str, int]:

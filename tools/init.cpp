@@ -11,11 +11,13 @@
 #include <fstream>
 #include <iterator>
 #include <span>
+#include <sstream>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include <fcntl.h>
+#include <sys/klog.h>
 #include <sys/mount.h>
 #include <sys/reboot.h>
 #include <sys/utsname.h>
@@ -66,13 +68,39 @@ std::string first_line(const std::string& text)
     return text.substr(0, text.find('\n'));
 }
 
+/// A list of what this kernel was told to leave alone, like /proc/iomem, which an Alpha's does not say it in: as it
+/// printed the console's memory clusters, in pages, when it began. Null when there are none.
+const char* list_of_reserved()
+{
+    static const char* const path = "/reserved";
+    std::string text(static_cast<std::size_t>(klogctl(10, nullptr, 0)), '\0'); // SYSLOG_ACTION_SIZE_BUFFER
+    text.resize(static_cast<std::size_t>(std::max(klogctl(3, text.data(), static_cast<int>(text.size())), 0)));
+    std::ofstream list{path};
+    bool any = false;
+    std::istringstream lines{text};
+    for (std::string line; std::getline(lines, line);) {
+        unsigned long usage = 0, start = 0, end = 0; // NOLINT(google-runtime-int): what sscanf knows
+        const std::size_t at = line.find("memcluster ");
+        if (at == std::string::npos ||
+            std::sscanf(line.c_str() + at, "memcluster %*u, usage %lx, start %lu, end %lu", &usage, &start, &end) != 3)
+            continue;
+        constexpr unsigned page_shift = 13;
+        constexpr unsigned long of_console = 3; // NOLINT(google-runtime-int)
+        if ((usage & of_console) != 0 && end > start)
+            list << std::hex << (start << page_shift) << '-' << (end << page_shift) - 1 << " : Reserved\n";
+        any = true;
+    }
+    return any ? path : nullptr;
+}
+
 void print_surviving_log(const char* program)
 {
+    const char* const list = list_of_reserved();
     std::printf("init: surviving log\n");
     std::fflush(stdout);
     const pid_t child = fork();
     if (child == 0) {
-        execl(program, program, nullptr);
+        execl(program, program, list, nullptr);
         _exit(127);
     }
     int status = -1;

@@ -77,8 +77,21 @@ class Alpha:
     def version(self) -> str:
         return self.linux.name.removeprefix("vmlinux-") if self.linux else ""
 
+    @property
+    def file(self) -> boot.File:
+        """Under the name that Debian would have for its source."""
+        return boot.File(f"/usr/src/linux-{self.version}/vmlinux", self.linux)
+
     def initramfs(self) -> Initramfs:
         return make_initramfs(boot.ROOT / "build/initramfs-alpha.gz", "--init", self.init, "--log-tool", self.log_tool)
+
+
+def prepare_alpha(with_linux: bool) -> Alpha:
+    """A Linux for it takes minutes to build, once."""
+    built = boot.things_from("build.sh", "alpha")
+    made = boot.things_from("alpha_linux.sh") if with_linux else {}
+    return Alpha(built["reference-kernel-alpha"], built["lobos-log-alpha"], made.get("linux-alpha"),
+                 made.get("alpha-init"))
 
 
 @dataclass(frozen=True)
@@ -111,16 +124,12 @@ def prepare(reference_kernel: Path | None = None, log_tool: Path | None = None,
     """With the reference kernel in these modes of paging. One that is given is all of them, and nothing is built. The mode
     "alpha" stands for that machine, and "alpha-linux" for a Linux for it, which takes minutes to build."""
     modes = tuple(modes)
-    kernels = [mode for mode in modes if mode != "alpha-linux"]
+    kernels = [mode for mode in modes if mode not in ("alpha", "alpha-linux")]
     built = boot.things_from("build.sh", *kernels) if reference_kernel is None else {}
     fetched = boot.things_from("kernels.sh")
-    alpha = None
-    if "alpha" in modes:
-        made = boot.things_from("alpha_linux.sh") if "alpha-linux" in modes else {}
-        alpha = Alpha(built["reference-kernel-alpha"], built["lobos-log-alpha"], made.get("linux-alpha"),
-                      made.get("alpha-init"))
+    alpha = prepare_alpha("alpha-linux" in modes) if "alpha" in modes else None
     return Kit(
-        kernels={mode: reference_kernel or built[f"reference-kernel-{mode}"] for mode in kernels if mode != "alpha"},
+        kernels={mode: reference_kernel or built[f"reference-kernel-{mode}"] for mode in kernels},
         linux_686=Linux("linux-686", fetched["linux-686"]),
         linux_amd64=Linux("linux-amd64", fetched["linux-amd64"]),
         busybox=fetched["busybox"],

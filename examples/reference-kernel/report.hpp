@@ -106,7 +106,7 @@ inline void report(const lobos::exec_plan& plan, std::span<const lobos::segment>
     out.say(text_line{"verified: every rule holds, "}.add_decimal(plan.safe.size()).add(" safe regions"));
     out.say(text_line{"staged: "}
             .add_decimal(plan.table_pages)
-            .add(" page of tables, entry ")
+            .add(plan.table_pages == 1 ? " page of tables, entry " : " pages of tables, entry ")
             .add(plan.entry)
             .add(plan.entered_paged ? ", paging on" : ", paging off"));
     draw(plan, loaded, files);

@@ -144,10 +144,16 @@ std::optional<fault_code> reading(const window& w, naive_map& known)
         const auto s = static_cast<std::uint64_t>(slot);
         if ((w.word(s + 128) & 0x80) == 0)
             continue;
-        for (const std::uint64_t field : {0u, 8u})
-            if (!add(known, w.word(s + 152 + field), w.word(s + 136 + field), region_kind::reserved) &&
-                w.word(s + 136 + field) != 0)
+        for (const std::uint64_t field : {0u, 8u}) {
+            const wide first = w.word(s + 152 + field), piece = w.word(s + 136 + field);
+            if (piece == 0)
+                continue;
+            if (first + piece > wide{1} << 64)
                 return fault_code::bad_range;
+            const wide begin = first / 8192 * 8192; // whole pages
+            if (!add(known, begin, (first + piece + 8191) / 8192 * 8192 - begin, region_kind::reserved))
+                return fault_code::bad_range;
+        }
     }
     return std::nullopt;
 }

@@ -154,6 +154,49 @@ def misplaced_elfs(good: bytes) -> Iterator[BadImage]:
         yield BadImage(name, with_field(unpadded, at + P_PADDR, "I", address))
 
 
+# Of ELF64, where it differs.
+E64_ENTRY = 24, "Q"
+E64_PHOFF = 32, "Q"
+E64_PHENTSIZE = 54, "H"
+E64_PHNUM = 56, "H"
+P64_OFFSET, P64_VADDR, P64_PADDR, P64_FILESZ, P64_MEMSZ = 8, 16, 24, 32, 40
+
+
+def alpha_elfs(good: bytes) -> Iterator[BadImage]:
+    """A kernel for an Alpha, whose first program header is of what it loads: cut, corrupt, and well-formed but misplaced."""
+    at = field(good, *E64_PHOFF)
+    if field(good, at, "I") != PT_LOAD:
+        raise ValueError("an ELF file that does not begin with something to load")
+    segment_end = field(good, at + P64_OFFSET, "Q") + field(good, at + P64_FILESZ, "Q")
+    for size in (0, 4, 20, 63, at + 1, segment_end - 1):
+        yield BadImage(f"cut-at-{size}", good[:size])
+    kseg, most = 0xFFFFFC0000000000, 0xFFFFFFFFFFFFFFFF
+    for name, where, value in (
+        ("magic", (0, "I"), 0x464C457E),
+        ("class-32", EI_CLASS, 1),
+        ("big-endian", EI_DATA, 2),
+        ("relocatable", E_TYPE, 1),
+        ("machine", E_MACHINE, 62),
+        ("phoff-max", E64_PHOFF, most),
+        ("phentsize-0", E64_PHENTSIZE, 0),
+        ("phnum-0", E64_PHNUM, 0),
+        ("phnum-max", E64_PHNUM, 0xFFFF),
+        ("entry-outside", E64_ENTRY, kseg + 0xDEAD0000),
+        ("entry-behind-the-first-byte", E64_ENTRY, kseg + 0x1010004),
+        ("offset-max", (at + P64_OFFSET, "Q"), most),
+        ("filesz-max", (at + P64_FILESZ, "Q"), most),
+        ("filesz-over-memsz", (at + P64_MEMSZ, "Q"), 1),
+        ("memsz-max", (at + P64_MEMSZ, "Q"), most),
+        ("paddr-of-devices", (at + P64_PADDR, "Q"), kseg + 0x1FC00000000),
+        ("paddr-wraps", (at + P64_PADDR, "Q"), most - 0xFFF),
+        ("paddr-elsewhere", (at + P64_PADDR, "Q"), kseg + 0x1020000),
+        ("paddr-beyond-memory", (at + P64_PADDR, "Q"), kseg + 0xE0000000),
+        ("paddr-of-the-console", (at + P64_PADDR, "Q"), kseg + 0x10000),
+        ("vaddr-elsewhere", (at + P64_VADDR, "Q"), kseg + 0x2010000),
+    ):
+        yield BadImage(name, with_field(good, *where, value))
+
+
 def not_images() -> Iterator[BadImage]:
     yield BadImage("empty", b"")
     yield BadImage("text", b"Not every file is a kernel.\n" * 40)

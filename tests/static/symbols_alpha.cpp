@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-or-later OR BSD-2-Clause
-// Everything that a kernel for Alpha can use of lobos so far, over memory that is only declared (namespace stub), so
-// that tests/static/symbols can see what the library itself wants of whoever links it.
+// Everything that a kernel for Alpha would use of lobos, over memory and a kernel that are only declared (namespace
+// stub), so that tests/static/symbols can see what the library itself wants of whoever links it.
 #include <lobos/alpha/hwrpb_copy.hpp>
+#include <lobos/alpha/linux_entry.hpp>
 #include <lobos/alpha/linux_parameters.hpp>
 #include <lobos/alpha/virtual_page_table.hpp>
+#include <lobos/kernel_exec.hpp>
 #include <lobos/machine/cpu.hpp>
+#include <lobos/machine/exceptions.hpp>
 #include <lobos/machine/palcode.hpp>
+#include <lobos/machine/processor.hpp>
 
 namespace stub {
 
@@ -17,6 +21,24 @@ struct memory {
 };
 result<phys_addr> frame();
 void keep(fault f);
+void line(std::string_view text);
+
+struct glue {
+    using port = alpha::port;
+
+    const region_map& memory_map();
+    std::uint64_t memory_generation();
+    stub::memory& memory();
+    std::optional<phys_addr> allocate_page(phys_range reach);
+    bool allocate_page_at(phys_addr page);
+    void free_page(phys_addr page) noexcept;
+    std::optional<virt_addr> virtual_address(phys_addr page);
+    std::span<std::byte> allocate_workspace(std::size_t bytes);
+    void free_workspace(std::span<std::byte> space) noexcept;
+    machine::processor& processor();
+    void before_point_of_no_return() noexcept;
+};
+static_assert(kernel_glue<glue>);
 
 } // namespace stub
 
@@ -75,7 +97,24 @@ result<void> all_of_it(stub::memory& memory, phys_addr at, std::span<std::byte> 
 
 } // namespace
 
-/// The only way in, so that nothing is dropped as unused.
+/// The ways in, so that nothing is dropped as unused.
+extern "C" void alpha_execs_linux(
+    stub::glue& glue, std::span<const extent> kernel, std::span<const extent> initrd, phys_addr hwrpb)
+{
+    const alpha::linux_request request{.command_line = std::string_view{"quiet", 5}};
+    const staged_file file{glue.memory(), kernel};
+    const auto alone = alpha::load_linux(file, request, glue.memory_map());
+    const auto image = alpha::load_linux(file, staged_file{glue.memory(), initrd}, request, glue.memory_map());
+    if (!alone || !image)
+        return stub::keep(alone ? image.error() : alone.error());
+    const auto contract = alpha::linux_entry::make(glue.memory(), *image, hwrpb);
+    if (!contract)
+        return stub::keep(contract.error());
+    auto staged = prepare(glue, *contract);
+    stub::keep(staged ? commit(*staged) : staged.error());
+    stub::line(guard_record<machine::exceptions>(load<breadcrumb>(glue.memory(), hwrpb)).view());
+}
+
 extern "C" void symbols_of_alpha(
     stub::memory& memory, std::uint64_t at, std::span<std::byte> out, alpha::hwpcb& context)
 {

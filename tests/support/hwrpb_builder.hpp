@@ -57,13 +57,17 @@ struct console_block {
         return total;
     }
 
-    byte_memory in_memory()
+    void sum_up()
     {
         if (summed)
             set(288, sum(0, 288));
         if (memory_sum)
             set(memory,
                 sum(memory + 8, clusters + cluster_size * static_cast<std::size_t>(peek(block, memory + 16, 8))));
+    }
+    byte_memory in_memory()
+    {
+        sum_up();
         byte_memory m{room, phys_addr::at(at)};
         m.write(phys_addr::at(at), block);
         return m;

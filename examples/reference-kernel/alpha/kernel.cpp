@@ -5,8 +5,8 @@
 /// itself replaced by the files that `exec=` names, or by itself. A file is read into scattered pages, which these
 /// tables map in a row; when an exec is refused this kernel is still there, and tries the next name.
 ///
-/// `fault=` on its command line ends it by an exception: `read` of what is not mapped, `write` of what is not to be
-/// written, `unaligned`, `instruction`.
+/// `fault=` on its command line ends it by an exception when there is nothing left to exec: `read` of what is not
+/// mapped, `write` of what is not to be written, `unaligned`, `instruction`.
 
 #include "../generations.hpp"
 #include "exceptions.hpp"
@@ -31,7 +31,7 @@ constinit own_tables tables;
 void say_what_there_is()
 {
     const alpha::hwrpb& b = this_machine.block->fixed();
-    out.say(text_line{"console: system "}
+    out.show(text_line{"console: system "}
             .add_decimal(b.system_type)
             .add(" variation ")
             .add_decimal(b.system_variation >> 10)
@@ -40,7 +40,7 @@ void say_what_there_is()
             .add(" processors, VPTB ")
             .add_hex(b.vptb, 16));
     for (const region& r : this_machine.map.regions())
-        out.say(
+        out.show(
             text_line{"region: "}.add(r.range.first()).add(" ").add(r.range.last()).add(" ").add(to_string(r.kind)));
     out.show(text_line{"command line: "}.add(this_machine.command_line));
     for (const file& f : this_machine.files)
@@ -146,7 +146,6 @@ extern "C" [[noreturn]] void kernel_main()
     if (boot_options.chain != 0)
         out.show(text_line{"padding: kept through "}.add_decimal(pass_on_padding()).add(" execs"));
     say_what_there_is();
-    fault_on_purpose(wanted_fault());
 
     static std::array<char, 512> line;
     if (boot_options.generation < boot_options.chain)
@@ -155,6 +154,7 @@ extern "C" [[noreturn]] void kernel_main()
         const std::string_view name = take_until(names, ',');
         sys_lobos(name, boot_options.target, boot_options.initrd);
     }
+    fault_on_purpose(wanted_fault());
     out.say("nothing left to exec");
     stop();
 }

@@ -33,8 +33,14 @@ public:
     std::optional<lobos::alpha::hwrpb_reader<linear_memory>> block; ///< the HWRPB, a copy in this kernel
     std::optional<lobos::phys_range> log_region; ///< where the log lies or is to lie; nothing without room
 
-    /// What the console knows of the processor that runs. Precondition: `start` has read it all.
-    lobos::alpha::machine_facts told() const { return lobos::alpha::facts_of(*block, lobos::machine::who_am_i()); }
+    /// What the console knows of the processor that runs, and the board. Precondition: `start` has read it all.
+    lobos::alpha::machine_facts told() const
+    {
+        auto facts = lobos::alpha::facts_of(*block, lobos::machine::who_am_i());
+        facts.halt = {};                                             // nobody looks into a copy
+        facts.reset = {lobos::virt_addr::at(io_space + 0x64), 0xfe}; // as reset() does
+        return facts;
+    }
 
     /// Reads it all, and makes the free memory known. Faults: those of the readers; bad_range when the HWRPB or the
     /// initrd lies where this kernel does not see it; no_memory without room for a workspace.
@@ -103,12 +109,13 @@ private:
         return all.has_magic() ? all.list(initrd->first(), files) : result<void>{};
     }
 
-    /// The padding survives only for the sake of this kernel itself, and so while it is itself that it execs: a Linux
-    /// wants its place.
+    /// The padding survives only for the sake of this kernel itself, and so until another is to be executed: that wants
+    /// its place.
     lobos::result<void> keep_survivors()
     {
         using namespace lobos;
-        if (const options own = parse(command_line); own.generation < own.chain)
+        const options own = parse(command_line);
+        if (own.chain != 0 && (own.generation < own.chain || own.exec.empty()))
             if (const auto kept = map.add(padding_page(), region_kind::surviving); !kept)
                 return kept;
         fixed_list<phys_range, 2> taken;

@@ -32,7 +32,9 @@ struct departure_frame {
     std::uint64_t halt_flags;  ///< of the word in which the console finds what a halt is to lead to; 0: none
     std::uint64_t halt_action; ///< the bits that it is to have then
     std::uint64_t halt_mask;   ///< those of its other bits that stay
-    std::uint64_t unused[3];
+    std::uint64_t reset_at;    ///< of the byte by which a device resets the machine; 0: none
+    std::uint64_t reset_value; ///< what is to be stored there
+    std::uint64_t unused;
 
     hwpcb context; ///< what the copy runs in, and the image is entered in
 
@@ -82,7 +84,8 @@ static_assert(offsetof(departure_frame, leave) == 32 && offsetof(departure_frame
 static_assert(offsetof(departure_frame, entry) == 48 && offsetof(departure_frame, argument) == 56);
 static_assert(offsetof(departure_frame, vptb) == 64 && offsetof(departure_frame, trail) == 72);
 static_assert(offsetof(departure_frame, halt_flags) == 80 && offsetof(departure_frame, halt_action) == 88);
-static_assert(offsetof(departure_frame, halt_mask) == 96);
+static_assert(offsetof(departure_frame, halt_mask) == 96 && offsetof(departure_frame, reset_at) == 104);
+static_assert(offsetof(departure_frame, reset_value) == 112);
 static_assert(offsetof(departure_frame, context) == hwpcb::alignment.raw());
 static_assert(offsetof(departure_frame, program) == 256 && sizeof(departure_frame) <= paging_8k::granule.raw());
 static_assert(sizeof(code_page_head) == 16 && offsetof(code_page_head, frame) == 8);

@@ -33,6 +33,7 @@ public:
             return held;
         then(fields_agree(), plan_.frame);
         then(halt_agrees(), plan_.frame + byte_count::of(offsetof(departure_frame, halt_flags)));
+        then(reset_agrees(), plan_.frame + byte_count::of(offsetof(departure_frame, reset_at)));
         then(context_agrees(), plan_.frame + byte_count::of(offsetof(departure_frame, context)));
         then(head_agrees(), plan_.code);
         then(root_is_seen(), plan_.new_root);
@@ -75,14 +76,25 @@ private:
             f.trail == trail_seen->raw();
     }
 
-    /// The guard writes there: to memory, or not at all.
+    /// The guard writes there: to memory, or not at all; and what makes a halt a new start.
     bool halt_agrees() const
     {
+        using request = halt_request;
+        if (frame_.halt_action != request::cold_bootstrap ||
+            frame_.halt_mask != ~(request::reason | request::bootstrap_in_progress))
+            return false;
         const auto flags = kseg_direct.physical_of(virt_addr::at(frame_.halt_flags));
         const bool apart = flags && std::ranges::none_of(plan_.safe, [&](const safe_region& r) {
             return r.range.contains(*flags) && r.role != safe_role::parameters && r.role != safe_role::log;
         });
         return frame_.halt_flags == 0 || (frame_.halt_flags % 8 == 0 && apart);
+    }
+
+    /// No memory, but a device.
+    bool reset_agrees() const
+    {
+        const virt_addr at = virt_addr::at(frame_.reset_at);
+        return frame_.reset_at == 0 || (kseg.contains(at) && !from_kseg(at));
     }
 
     bool context_agrees() const

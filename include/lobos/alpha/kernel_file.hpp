@@ -43,6 +43,10 @@ template <image_source S> result<elf_image> load_kernel_file(const S& file)
         if (!meant)
             return refuse(fault_code::bad_range, stage::loading, v.physical);
         v.physical = meant->first();
+        // By its addresses in the file one part may be in kseg, and another in the same memory.
+        for (std::size_t other = 0; other < i; ++other)
+            if (const auto common = intersection(image->mappings[other].physical_range(), *meant))
+                return refuse(fault_code::destinations_overlap, stage::loading, common->first());
     }
     return image;
 }

@@ -46,7 +46,7 @@ inline result<void> add_sides(linux_image& image, phys_addr start, phys_addr las
     const phys_range page = phys_range::of(below->parameters, paging_8k::granule);
     const segment sides[] = {
         {.destination = phys_range::between(below->all.first(), page.first() - 1_bytes), .what = content::scratch},
-        {.destination = phys_range::between(*address_after(page), below->all.last()), .what = content::scratch},
+        {.destination = phys_range::between(page.last() + 1_bytes, below->all.last()), .what = content::scratch},
         {.destination = phys_range::between(*end, behind_range->last()), .what = content::scratch},
     };
     for (const segment& s : sides)

@@ -37,7 +37,9 @@ public:
         const auto block = held ? find_block() : result<reader>{std::unexpected{held.error()}};
         if (!block)
             return std::unexpected{block.error()};
-        held = memory_is_told(*block);
+        held = parts_are_inside(*block);
+        if (held)
+            held = memory_is_told(*block);
         if (held)
             held = console_is_mapped(*block);
         if (held)
@@ -61,12 +63,13 @@ private:
         for (const segment& s : c_.plan.image)
             if (s.role == segment_role::kernel && (s.what == content::copy || s.what == content::zero))
                 last = std::max(last, s.destination.last());
-        const auto end = checked_align_up(last, paging_8k::granule);
-        const auto behind = end ? checked_add(*end, linux_behind_end) : std::nullopt;
+        const auto end = checked_add(last, byte_count::of(1));
+        const auto first_page = end ? checked_align_up(*end, paging_8k::granule) : std::nullopt;
+        const auto behind = first_page ? checked_add(*first_page, linux_behind_end) : std::nullopt;
         if (!behind)
             return broken(last.raw());
-        const phys_range sides[] = {phys_range::of(start - linux_below_start, linux_below_start),
-            phys_range::between(last + 1_bytes, *behind - 1_bytes)};
+        const phys_range sides[] = {
+            phys_range::of(start - linux_below_start, linux_below_start), phys_range::between(*end, *behind - 1_bytes)};
         for (const phys_range& side : sides) {
             for (const safe_region& r : c_.plan.safe)
                 if (const auto common = intersection(r.range, side))
@@ -120,6 +123,40 @@ private:
         if (!whole)
             return broken(found->physical.raw());
         return block;
+    }
+
+    /// What Linux reads of the block lies in what the block says of itself, which is all that is safe. Readers go by
+    /// offsets alone, and would find something else there after the copy.
+    result<void> parts_are_inside(const reader& block) const
+    {
+        const hwrpb& fixed = block.fixed();
+        const auto clusters = block.cluster_count();
+        if (!clusters)
+            return std::unexpected{clusters.error()};
+        std::uint64_t mappings = 0;
+        if (fixed.callback_offset != 0) {
+            const auto found =
+                block.template part<callback_block>(fixed.callback_offset, offsetof(hwrpb, callback_offset));
+            if (!found)
+                return std::unexpected{found.error()};
+            mappings = found->mappings;
+        }
+        const struct {
+            std::uint64_t offset, head, count, each;
+            std::size_t field;
+        } parts[] = {
+            {fixed.slot_offset, 0, fixed.slot_count, fixed.slot_size, offsetof(hwrpb, slot_offset)},
+            {fixed.callback_offset, sizeof(callback_block), mappings, sizeof(console_mapping),
+                offsetof(hwrpb, callback_offset)},
+            {fixed.memory_offset, sizeof(memory_descriptors), *clusters, sizeof(memory_cluster),
+                offsetof(hwrpb, memory_offset)},
+        };
+        for (const auto& p : parts) {
+            const std::uint64_t left = p.offset < fixed.size ? fixed.size - p.offset : 0;
+            if (p.head > left || (p.each != 0 && p.count > (left - p.head) / p.each))
+                return broken((block.address() + byte_count::of(p.field)).raw());
+        }
+        return {};
     }
 
     result<void> memory_is_told(const reader& block) const

@@ -28,12 +28,21 @@ struct halt_request {
     friend constexpr bool operator==(const halt_request&, const halt_request&) = default;
 };
 
+/// A byte that resets the machine when it is stored, at a device's address in kseg. Only for processors that store
+/// bytes (BWX). Address 0: nobody knows of one.
+struct reset_store {
+    virt_addr at;
+    std::uint8_t value = 0;
+    friend constexpr bool operator==(const reset_store&, const reset_store&) = default;
+};
+
 struct machine_facts {
     phys_addr table_root;     ///< PTBR, as an address
     virt_addr vptb;           ///< where the PALcode looks for the virtual page table
     std::uint64_t status = 0; ///< PS
     bool primary = true;      ///< the processor that the console started the system on
     halt_request halt = {};   ///< nothing rests on it
+    reset_store reset = {};   ///< nor on this; the guard tries it before it halts
     friend constexpr bool operator==(const machine_facts&, const machine_facts&) = default;
 };
 
@@ -81,7 +90,7 @@ machine_facts facts_of(const hwrpb_reader<Memory>& block, std::uint64_t whami)
 }
 
 // Sanity checks
-static_assert(can_be_left({0x2000_pa, virt_addr::at(0xffff'fffe'0000'0000), 7, true, {}}));
-static_assert(!can_be_left({0x2000_pa, virt_addr::at(0xffff'fffe'0000'0000), 8, true, {}}));
+static_assert(can_be_left({0x2000_pa, virt_addr::at(0xffff'fffe'0000'0000), 7, true, {}, {}}));
+static_assert(!can_be_left({0x2000_pa, virt_addr::at(0xffff'fffe'0000'0000), 8, true, {}, {}}));
 
 } // namespace lobos::alpha

@@ -95,9 +95,16 @@ template <physical_memory Memory> result<void> add_memory_clusters(region_map& m
         if ((slot->flags & hwrpb_slot::palcode_memory_valid) == 0)
             continue;
         for (const auto& [first, size] :
-            {std::pair{slot->palcode, slot->palcode_size}, std::pair{slot->scratch, slot->scratch_size}})
-            if (auto added = detail::add_told(map, first, size, region_kind::reserved, block.slot_address(n)); !added)
+            {std::pair{slot->palcode, slot->palcode_size}, std::pair{slot->scratch, slot->scratch_size}}) {
+            if (size == 0)
+                continue;
+            const auto exactly = phys_range::checked(phys_addr::at(first), byte_count::of(size));
+            if (!exactly)
+                return refuse(fault_code::bad_range, stage::loading, block.slot_address(n));
+            // Whole pages: the next kernel is told of memory in no others.
+            if (auto added = map.add(widen(*exactly, paging_8k::granule), region_kind::reserved); !added)
                 return added;
+        }
     }
     return {};
 }

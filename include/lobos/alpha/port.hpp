@@ -96,8 +96,8 @@ struct port {
 
     /// Fills code page and frame, and makes the root of the tables seen. Everything they name is in place in `plan`,
     /// and both pages are of zeros. Faults: no_space (at: bytes of code, when these are more than a page),
-    /// mapping_conflict (at: VPTB, when
-    /// something is mapped there), bad_range (at: a trail that kseg does not reach).
+    /// mapping_conflict (at: VPTB, when something is mapped there), bad_range (at: a trail that kseg does not reach),
+    /// and those of virtual_page_table and make_hwpcb.
     template <physical_memory M>
     static result<void> write_machinery(M& memory, exec_plan& plan, const route&, const aliases&, const facts& running,
         const overlay_code& code, const registers& values, const overlay_program& program)
@@ -141,7 +141,9 @@ struct port {
             .halt_flags = asks ? halt->raw() : 0,
             .halt_action = halt_request::cold_bootstrap,
             .halt_mask = ~(halt_request::reason | halt_request::bootstrap_in_progress),
-            .unused = {},
+            .reset_at = running.reset.at.raw(),
+            .reset_value = running.reset.value,
+            .unused = 0,
             .context = *context,
             .program = program,
         };

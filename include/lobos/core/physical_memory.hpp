@@ -47,4 +47,15 @@ void store(M& memory, phys_addr at, const T& value)
     memory.write(at, bytes_of(value));
 }
 
+/// `size` zeros.
+template <physical_memory M> void store_zeros(M& memory, phys_addr at, byte_count size)
+{
+    constexpr std::byte zeros[256] = {};
+    for (std::uint64_t done = 0; done < size.raw();) {
+        const std::uint64_t here = size.raw() - done < sizeof zeros ? size.raw() - done : sizeof zeros;
+        memory.write(at + byte_count::of(done), std::span{zeros}.first(static_cast<std::size_t>(here)));
+        done += here;
+    }
+}
+
 } // namespace lobos

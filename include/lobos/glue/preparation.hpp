@@ -5,6 +5,7 @@
 /// The stages of prepare(), one function each, in the order in which they run. What a stage takes belongs to the
 /// `staged_exec` in the making, which gives it back when a later one fails.
 
+#include <algorithm>
 #include <new>
 #include <utility>
 
@@ -12,6 +13,7 @@
 #include <lobos/glue/staged_exec.hpp>
 #include <lobos/handoff/contract.hpp>
 #include <lobos/plan/skip_cutter.hpp>
+#include <lobos/plan/step_chain.hpp>
 
 namespace lobos {
 
@@ -264,34 +266,13 @@ private:
         if (!skips)
             return std::unexpected{skips.error()};
         const auto around = std::span{skips->skips}.first(static_cast<std::size_t>(skips->skip_count));
-        auto& memory = glue_.memory();
-        phys_addr page;
-        std::uint64_t in_page = plan_page::capacity;
-        std::size_t laid = 0;
-        const auto put = [&](const overlay_step& s) -> result<void> {
-            if (in_page == plan_page::capacity) {
-                const auto next = take(safe_role::plan);
-                if (!next)
-                    return std::unexpected{next.error()};
-                zero(*next, sizeof(plan_page));
-                store(memory, *next + byte_count::of(offsetof(plan_page, next)), std::uint64_t{plan_page::no_page});
-                if (plan_pages_++ != 0)
-                    store(memory, page + byte_count::of(offsetof(plan_page, next)), next->raw());
-                else
-                    first_page_ = next->raw();
-                page = *next;
-                in_page = 0;
-            }
-            store(memory, page + byte_count::of(offsetof(plan_page, steps) + in_page * sizeof(stored_step)),
-                stored_step::of(s));
-            store(memory, page + byte_count::of(offsetof(plan_page, count)), ++in_page);
-            ++laid;
-            return {};
+        const auto put = [&](const overlay_step& s) {
+            return chain_.add(glue_.memory(), s, [&] { return take(safe_role::plan); });
         };
         for (const overlay_step& s : steps_)
             if (const auto cut = cut_around(s, around, put); !cut)
                 return cut;
-        plan_.cost.steps = laid;
+        plan_.cost.steps = chain_.steps();
         return {};
     }
 
@@ -303,14 +284,14 @@ private:
         if (const auto made = hand_over(handed_over); !made)
             return made;
         for (const phys_addr page : pages)
-            zero(page, page_size.raw());
+            store_zeros(glue_.memory(), page, page_size);
         return contract.write_parameters(glue_.memory(), handed_over, pages);
     }
 
     result<void> write_machinery(const port::registers& values)
     {
-        zero(plan_.code, page_size.raw());
-        zero(plan_.frame, page_size.raw());
+        store_zeros(glue_.memory(), plan_.code, page_size);
+        store_zeros(glue_.memory(), plan_.frame, page_size);
         const auto program = make_program();
         if (!program)
             return std::unexpected{program.error()};
@@ -333,7 +314,7 @@ private:
     result<overlay_program> make_program()
     {
         overlay_program program{};
-        program.first_page = first_page_;
+        program.first_page = chain_.first();
         program.trail = options_.trail ? options_.trail->raw() : overlay_program::no_trail;
         result<void> ok;
         const auto skip = [&](phys_range r) {
@@ -354,8 +335,10 @@ private:
                 skip(r.range);
         if (!ok)
             return std::unexpected{ok.error()};
-        std::ranges::sort(
-            std::span{program.skips}.first(static_cast<std::size_t>(program.skip_count)), {}, &skip_range::first);
+        const auto skips = std::span{program.skips}.first(static_cast<std::size_t>(program.skip_count));
+        const auto by_address = [](const skip_range& a, const skip_range& b) { return a.first < b.first; };
+        std::make_heap(skips.begin(), skips.end(), by_address); // a heap sort neither recurses nor allocates
+        std::sort_heap(skips.begin(), skips.end(), by_address);
         return program;
     }
 
@@ -371,22 +354,12 @@ private:
         for (std::size_t i = 0; i < runs_.size(); ++i)
             new (writes + i) verified_write;
         const auto verified = verify<port, Entry>(
-            plan_, contract, glue_.memory_map(), glue_.memory(), std::span{writes, runs_.size()}, plan_pages_);
+            plan_, contract, glue_.memory_map(), glue_.memory(), std::span{writes, runs_.size()}, chain_.pages());
         if (!verified)
             return std::unexpected{verified.error()};
         out_.verified_ = *verified;
         out_.take_checksums(out_.sums_);
         return {};
-    }
-
-    void zero(phys_addr at, std::uint64_t size)
-    {
-        constexpr std::array<std::byte, 256> zeros{};
-        for (std::uint64_t done = 0; done < size;) {
-            const std::uint64_t here = std::min<std::uint64_t>(zeros.size(), size - done);
-            glue_.memory().write(at + byte_count::of(done), std::span{zeros}.first(static_cast<std::size_t>(here)));
-            done += here;
-        }
     }
 
     Glue& glue_;
@@ -405,8 +378,7 @@ private:
     std::span<extent> parameter_extents_ = {};
     std::span<region> handed_storage_ = {};
     std::array<phys_addr, max_parameter_pages> parameters_ = {};
-    std::uint64_t first_page_ = plan_page::no_page;
-    std::size_t plan_pages_ = 0;
+    step_chain chain_{page_size};
 };
 
 } // namespace lobos

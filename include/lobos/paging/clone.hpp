@@ -58,12 +58,7 @@ public:
             return page;
         if (!T::physical_reach.contains(phys_range::of(*page, T::table_size)))
             return refuse(fault_code::bad_range, stage::mapping, *page);
-        constexpr std::byte zeros[64] = {};
-        for (std::uint64_t done = 0; done < T::table_size.raw();) {
-            const std::uint64_t n = std::min<std::uint64_t>(sizeof zeros, T::table_size.raw() - done);
-            memory_.write(*page + byte_count::of(done), std::span{zeros}.first(static_cast<std::size_t>(n)));
-            done += n;
-        }
+        store_zeros(memory_, *page, T::table_size);
         ++count_;
         return page;
     }

@@ -53,7 +53,7 @@ template <class T> constexpr phys_range overlay_reach()
 template <class T> constexpr virt_addr overlay_address(phys_addr p)
 {
     if constexpr (has_direct_range<T>)
-        return *T::direct.virtual_of(p);
+        return T::direct.first + (p - T::direct.physical.first());
     else
         return virt_addr::at(p.raw());
 }

@@ -6,7 +6,6 @@
 /// the runs that hold a given address are found in a few visits, whatever the size of image and memory.
 
 #include <algorithm>
-#include <bit>
 #include <cstdint>
 #include <optional>
 #include <span>
@@ -239,10 +238,10 @@ private:
     /// The smallest shift that makes at most `parts` of `size`.
     static unsigned part_shift(std::uint64_t size, std::size_t parts)
     {
-        const auto wide = static_cast<unsigned>(std::bit_width(size - 1));
-        const auto many = static_cast<unsigned>(std::bit_width(std::uint64_t{parts}));
-        const unsigned shift = wide > many ? wide - many : 0;
-        return ((size - 1) >> shift) < parts ? shift : shift + 1;
+        unsigned shift = 0; // by a loop: not every processor counts bits without a library's help
+        while ((size - 1) >> shift >= parts)
+            ++shift;
+        return shift;
     }
 
     /// The first area that ends at or after `address`.

@@ -43,7 +43,8 @@ public:
             .vptb = virt_addr::at(mmu.vptb),
             .status = priority,
             .primary = primary,
-            .halt = halt_word};
+            .halt = halt_word,
+            .reset = {}}; // there are no devices
     }
 
     alpha::overlay_code code() const { return alpha_code::pieces(compiled_for_bytes); }

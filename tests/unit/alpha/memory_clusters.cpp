@@ -91,7 +91,17 @@ TEST_CASE("a processor's PALcode is reserved wherever it lies", "[alpha][memory_
     REQUIRE(read(block, memory.map) == no_fault);
     CHECK(memory.map.find(0x20'0000_pa)->range.last() == 0x20'ffff_pa);
     CHECK(memory.map.find(0x20'0000_pa)->kind == region_kind::reserved);
-    CHECK(memory.map.find(0x40'0000_pa)->range.size() == 1_bytes);
+    CHECK(memory.map.find(0x40'0000_pa)->range == phys_range::of(0x40'0000_pa, 8_KiB)); // whole pages
+
+    memory_map across{};
+    block.set(scratch, 0x40'1fff).set(scratch_size, 2);
+    REQUIRE(read(block, across.map) == no_fault);
+    CHECK(across.map.find(0x40'1fff_pa)->range == phys_range::of(0x40'0000_pa, 16_KiB));
+
+    memory_map everything{};
+    block.set(scratch, 0).set(scratch_size, ~0ull);
+    REQUIRE(read(block, everything.map) == no_fault);
+    CHECK(everything.map.find(phys_addr::at(~0ull))->kind == region_kind::reserved);
 
     memory_map without{};
     REQUIRE(read(block.set(flags, 0x1cc & ~0x80), without.map) == no_fault); // it says nothing of its memory

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include <tests/catch.hpp>
+#include <tests/support/byte_memory.hpp>
 
 using namespace lobos;
 
@@ -89,4 +90,18 @@ TEST_CASE("the bytes of a value are its own, not a copy", "[core][physical_memor
     const std::span<const std::byte> bytes = bytes_of(value);
     CHECK(bytes.size() == sizeof(value));
     CHECK(static_cast<const void*>(bytes.data()) == &value);
+}
+
+TEST_CASE("zeros go to all of a range and to nothing beside it", "[core][physical_memory]")
+{
+    for (const std::size_t size : {0u, 1u, 255u, 256u, 257u, 700u}) {
+        CAPTURE(size);
+        lobos::test::byte_memory memory{1024};
+        memory.write(0_pa, lobos::test::bytes(1024, std::byte{0xa5}));
+        store_zeros(memory, 3_pa, byte_count::of(size));
+        for (std::size_t at = 0; at < 1024; ++at) {
+            const bool inside = at >= 3 && at < 3 + size;
+            REQUIRE(load<std::byte>(memory, phys_addr::at(at)) == (inside ? std::byte{0} : std::byte{0xa5}));
+        }
+    }
 }

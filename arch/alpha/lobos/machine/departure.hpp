@@ -20,7 +20,9 @@ asm("lobos_self = 0\n\t"
     "lobos_trail = 72\n\t"
     "lobos_halt_flags = 80\n\t"
     "lobos_halt_action = 88\n\t"
-    "lobos_halt_mask = 96");
+    "lobos_halt_mask = 96\n\t"
+    "lobos_reset_at = 104\n\t"
+    "lobos_reset_value = 112");
 
 /// A piece of assembly, once in a program however many units include it.
 #define LOBOS_ALPHA_PIECE(name, body)                                                                                  \

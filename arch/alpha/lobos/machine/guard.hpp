@@ -3,8 +3,8 @@
 
 /// \file
 /// The exception guard: what is left in safe memory to handle an exception between the point of no return and the new
-/// kernel's first instruction. It notes in the surviving log what happened where, asks the console for a new start, if
-/// it is known where to ask, and halts: the console takes over.
+/// kernel's first instruction. It notes in the surviving log what happened where, and has the machine start anew: by
+/// a device's reset, if one is known; or it asks the console for it, if it is known where, and halts.
 ///
 /// The PALcode enters at one of six places, in `wrent`'s order, with the old PS and PC at the stack's end and what it
 /// knows in a0 to a2 [alpha/arm II-B, exceptions]. What the guard has to know stands at the beginning of its page.
@@ -20,6 +20,8 @@ LOBOS_ALPHA_PIECE("guard",
     "lda $1, 5($31)\n\tbr $31, 1f\n\t"
     "lda $1, 6($31)\n"
     "1:\n\t"
+    "cmpeq $1, 4, $2\n\t" // of an instruction fault a0 alone says something
+    "cmovne $2, $16, $17\n\t"
     "br $27, 2f\n"
     "2:\n\t"
     "srl $27, 13, $27\n\t"
@@ -41,6 +43,17 @@ LOBOS_ALPHA_PIECE("guard",
     "bis $3, $5, $3\n\t"
     "stq $3, 0($2)\n"
     "3:\n\t"
+    "ldq $2, lobos_reset_at($9)\n\t"
+    "ldq $3, lobos_reset_value($9)\n\t"
     "mb\n\t"
+    "beq $2, 4f\n\t"
+    ".long 0x38620000\n\t" // stb $3, 0($2), of which assemblers for an EV4 make loads and stores of quadwords
+    "mb\n\t"
+    "lda $3, 16384($31)\n" // some time for it
+    "5:\n\t"
+    "lda $3, -1($3)\n\t"
+    "mb\n\t"
+    "bne $3, 5b\n"
+    "4:\n\t"
     "call_pal 0x00\n\t" // halt
-    "br $31, 3b");
+    "br $31, 4b");

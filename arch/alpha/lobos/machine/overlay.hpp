@@ -37,10 +37,11 @@ namespace lobos::machine {
 struct kseg_words {
     using address = std::uint64_t;
     using word = std::uint64_t;
+    static constexpr address base = alpha::kseg_direct.first.raw(); // a constant: unoptimized, raw() would be a call
 
     template <class T> LOBOS_OVERLAY_INLINE static volatile T* pointer(address at)
     {
-        return reinterpret_cast<volatile T*>(at + alpha::kseg_direct.first.raw());
+        return reinterpret_cast<volatile T*>(at + base);
     }
     LOBOS_OVERLAY_INLINE static word load_word(address at) { return *pointer<word>(at); }
     LOBOS_OVERLAY_INLINE static std::uint8_t load_byte(address at) { return *pointer<std::uint8_t>(at); }
