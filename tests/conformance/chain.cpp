@@ -18,7 +18,7 @@ template <class D> struct successor : world<D> {
     static constexpr std::size_t size = 3 * base::page_bytes + 77;
     static constexpr std::size_t log_page = 60, log_pages = 4;
 
-    successor(std::uint32_t number, const std::optional<sim::memory>& before) : base{number}, number{number}
+    successor(std::uint32_t n, const std::optional<sim::memory>& before) : base{n}, number{n}
     {
         if (before)
             before->for_each_written([&](phys_addr there, std::byte b) {
@@ -26,14 +26,14 @@ template <class D> struct successor : world<D> {
                     store(base::machine.memory(), there, b);
             });
         base::claim(log_page, log_pages);
-        base::claim(first_page(number), 5);
+        base::claim(first_page(n), 5);
         if (!before) {
             base::start_log(log_page, log_pages);
             base::machine.memory().write(module_of(0).first(), base::contents(size, 7));
         } else {
             REQUIRE(base::machine.map().add(base::pages(log_page, log_pages), region_kind::surviving));
         }
-        kernel = base::machine.stage(base::contents(base::page_bytes + 5, number));
+        kernel = base::machine.stage(base::contents(base::page_bytes + 5, n));
     }
 
     /// Where kernel `n` finds what has been handed on from the first.

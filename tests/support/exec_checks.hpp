@@ -51,12 +51,11 @@ public:
     std::pair<std::uint64_t, std::size_t> difference(const snapshot& other) const
     {
         std::pair<std::uint64_t, std::size_t> found{0, 0};
-        for (std::uint64_t at = 0; at < size_; ++at) {
-            if (at % chunk == 0 && places_[at / chunk] == 0 && other.places_[at / chunk] == 0)
-                at += chunk - 1;
-            else if ((*this)[at] != other[at] && found.second++ == 0)
-                found.first = at;
-        }
+        for (std::size_t n = 0; n < places_.size(); ++n)
+            if (places_[n] != 0 || other.places_[n] != 0)
+                for (std::uint64_t at = std::uint64_t{n} * chunk; at < (std::uint64_t{n} + 1) * chunk; ++at)
+                    if ((*this)[at] != other[at] && found.second++ == 0)
+                        found.first = at;
         return found;
     }
 
