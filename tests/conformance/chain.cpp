@@ -18,16 +18,16 @@ template <class D> struct successor : world<D> {
     static constexpr std::size_t size = 3 * base::page_bytes + 77;
     static constexpr std::size_t log_page = 60, log_pages = 4;
 
-    successor(std::uint32_t n, const std::optional<sim::memory>& before) : base{n}, number{n}
+    successor(std::uint32_t n, sim::memory* before) : base{n}, number{n}
     {
-        if (before)
-            before->for_each_written([&](phys_addr there, std::byte b) {
-                if (there >= at(0))
-                    store(base::machine.memory(), there, b);
-            });
+        bytes page(base::page_bytes);
+        for (phys_addr there = at(0); before != nullptr && there.raw() < base::ram.raw(); there += base::page_size) {
+            before->read(there, page);
+            base::machine.memory().write(there, page);
+        }
         base::claim(log_page, log_pages);
         base::claim(first_page(n), 5);
-        if (!before) {
+        if (before == nullptr) {
             base::start_log(log_page, log_pages);
             base::machine.memory().write(module_of(0).first(), base::contents(size, 7));
         } else {
@@ -67,7 +67,7 @@ TEMPLATE_LIST_TEST_CASE("an exec follows an exec, and what was handed on arrives
     std::vector<std::string> written;
     for (std::uint32_t n = 0; n < kernels; ++n) {
         CAPTURE(TestType::name, n);
-        successor<TestType> w{n, left};
+        successor<TestType> w{n, left ? &*left : nullptr};
         auto log = w.log();
         REQUIRE(log);
         written.push_back("kernel " + std::to_string(n));
@@ -77,7 +77,7 @@ TEMPLATE_LIST_TEST_CASE("an exec follows an exec, and what was handed on arrives
         check_exec(w, w.image(), {.trail = log->trail()});
         left.emplace(w.machine.memory());
     }
-    successor<TestType> last{kernels, left};
+    successor<TestType> last{kernels, &*left};
     CHECK(last.machine.memory().holds(last.module_of(kernels).first(), last.contents(last.size, 7)));
     const auto log = last.log();
     REQUIRE(log);
