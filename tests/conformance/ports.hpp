@@ -9,7 +9,7 @@
 /// whatever the exec stands on changing before commit(), bytes that are aligned to nothing, exceptions behind the point
 /// of no return, one exec after another. A port needs a simulated kernel for it, a model of `lobos::sim::kernel`, and a
 /// *description*, a class that says what the suite cannot know. <tests/conformance/x86.hpp> and
-/// <tests/conformance/alpha.hpp> have about 60 lines each. In the order in which they are wanted:
+/// <tests/conformance/alpha.hpp> are two, of 80 and of 120 lines. In the order in which they are wanted:
 ///
 /// 1. Its mode of paging has its line in tests/support/paging_modes.hpp: walk and clone are tested there, not here.
 /// 2. `kernel`, the simulated kernel. It is made of a size of memory and a seed; its processor records in `record` what

@@ -71,7 +71,7 @@ TEMPLATE_LIST_TEST_CASE("a kernel gives way to an image that lies over it, to th
         const plan_cost cost =
             check_exec(w, w.image(), {.trail = seed % 3 == 0 ? std::nullopt : std::optional{w.trail}});
         CHECK(cost.cycles > 0);
-        if (seed % 2 != 0) // nothing lies in place
+        if (seed % 2 != 0) // it is all left for the loop
             CHECK(cost.copied + cost.in_place >= w.own_memory.size());
     }
 }
