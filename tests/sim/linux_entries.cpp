@@ -3,7 +3,9 @@
 // never there, and what they let pass arrives.
 
 // g++ 12, at -O1, takes what an empty optional holds for something that is read.
+#ifndef __clang__
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#endif
 
 #include <lobos/image/vmlinux.hpp>
 #include <lobos/x86/paging_5level.hpp>
