@@ -53,6 +53,22 @@ TEST_CASE("entries above the last have no rights to give", "[alpha][paging]")
     CHECK_FALSE(asked(0x1109)->executable);
 }
 
+TEST_CASE("a clone keeps nothing of what needs no tables", "[alpha][paging]")
+{
+    byte_memory memory{4 * 0x2000};
+    const virt_range keep[] = {virt_range::of(virt_addr::at(0xffff'fc00'0101'0000), 8_KiB),
+        virt_range::of(virt_addr::at(0xffff'fc00'0000'0000), 1_bytes)};
+    std::size_t taken = 0;
+    const auto frames = [&]() -> result<phys_addr> { return phys_addr::at(0x2000 * ++taken); };
+    const auto none = [](auto) -> result<void> { return {}; };
+    const auto made = clone_page_tables<paging_8k>(memory, 0_pa, keep, none, frames);
+    REQUIRE(made);
+    made->flush.done_by_loading_the_root();
+    CHECK(made->tables == 1);
+    for (std::uint64_t at = 0x2000; at < 0x4000; at += 8)
+        REQUIRE(load<std::uint64_t>(memory, phys_addr::at(at)) == 0);
+}
+
 TEST_CASE("hints and address spaces do not outlive their tables", "[alpha][paging]")
 {
     for (unsigned bit = 4; bit < 32; ++bit) {

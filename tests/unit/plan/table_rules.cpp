@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later OR BSD-2-Clause
 
+#include <lobos/alpha/paging_8k.hpp>
 #include <lobos/x86/paging_pae.hpp>
 
 #include <tests/support/rule_checks.hpp>
@@ -40,6 +41,25 @@ TEST_CASE("rule 5: what the overlay touches is mapped one to one", "[plan][rules
     p.set_directory_entry(root, at_same(sound_plan::log), 0);
     p.program.trail = overlay_program::no_trail;
     CHECK(rule_5(p) == no_fault);
+}
+
+TEST_CASE("rule 5: what is there without tables needs none, and beyond that nothing is there", "[plan][rules]")
+{
+    using alpha::paging_8k;
+    const memory_map nothing{};
+    sparse_memory memory; // without any tables
+    exec_plan plan{};
+    plan.page = 8_KiB;
+    const verifier_context<sparse_memory> c{plan, nothing.map, memory, {}, 1};
+    const auto finds = [&](std::uint64_t first, std::uint64_t last) {
+        const auto r = phys_range::between(phys_addr::at(first), phys_addr::at(last));
+        return fault_of(rules::overlay_finds<paging_8k>(c, r, access::read_write));
+    };
+    CHECK(finds(0, 0) == no_fault);
+    CHECK(finds(0x1234, 0xff'ffff'ffff) == no_fault);
+    CHECK(finds(0xff'ffff'ffff, 0x100'0000'0000) == refused(not_mapped, 0xff'ffff'ffff));
+    CHECK(finds(0x100'0000'0000, 0x100'0000'0000) == refused(not_mapped, 0x100'0000'0000));
+    CHECK(finds(~0ull, ~0ull) == refused(not_mapped, ~0ull));
 }
 
 TEST_CASE("rule 5: to the last byte", "[plan][rules]")
