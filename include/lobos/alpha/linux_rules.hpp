@@ -152,8 +152,10 @@ private:
                 offsetof(hwrpb, memory_offset)},
         };
         for (const auto& p : parts) {
-            const std::uint64_t left = p.offset < fixed.size ? fixed.size - p.offset : 0;
-            if (p.head > left || (p.each != 0 && p.count > (left - p.head) / p.each))
+            // No more than the reader reaches, so that no product of two parts wraps.
+            const std::uint64_t size = std::min(fixed.size, reader::reach.raw());
+            const std::uint64_t left = p.offset < size ? size - p.offset : 0;
+            if (p.head > left || p.count > left || p.each > left || p.count * p.each > left - p.head)
                 return broken((block.address() + byte_count::of(p.field)).raw());
         }
         return {};
