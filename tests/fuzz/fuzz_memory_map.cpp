@@ -173,6 +173,9 @@ void fuzz_multiboot(input& in)
         bytes content = entries;
         content.resize(there);
         content.shrink_to_fit();
+        for (std::size_t i = 0; i < info.size(); ++i) // the map may lie over the structure: there is one memory
+            if (info_at + i >= at && info_at + i - at < there)
+                content[info_at + i - at] = info[i];
         memory.windows.push_back({at, std::move(content)});
     }
 
