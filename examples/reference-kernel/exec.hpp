@@ -5,6 +5,9 @@
 /// What all ways into an image have in common: where an exec starts from, its last part, and the words for a refusal.
 /// Each family of images has a header of its own beside this one, with a function for each of its entries.
 
+#include "arena.hpp"
+#include "files.hpp"
+#include "frames.hpp"
 #include "options.hpp"
 #include "report.hpp"
 #include <glue.hpp>
@@ -91,6 +94,29 @@ template <class Contract> lobos::text_line go(const exec_request& request, const
     if (out.log)
         store(memory, out.log->trail(), breadcrumb{}); // nothing was under way
     return in_words(refused);
+}
+
+/// The system call of the paper [lobos/2000 fig. 3], kernel mode only: replaces this kernel by the file `name`, the way
+/// that `exec` goes, from the file, what was read in of it, and the times. Returns when that was refused: one line has
+/// said why, and everything is as it was.
+template <class Exec>
+void sys_lobos(const file_table& files, const options& asked, std::string_view name, const Exec& exec)
+{
+    out.say(lobos::text_line{"exec "}.add(name));
+    const lobos::text_line refused = [&] {
+        const auto f = find_file(files, name);
+        if (!f)
+            return in_words(name, f.error());
+        stage_times times;
+        const auto in = read(*f, asked);
+        if (!in)
+            return in_words(in.error());
+        times.finished(stage_times::read);
+        return exec(*f, *in, times);
+    }();
+    lobos::expects(workspace.used() == 0, "a refused exec leaves no workspace behind");
+    out.say(lobos::text_line{"fault: "}.add(refused.view()));
+    out.say(lobos::text_line{"still running, "}.add_decimal(frame_pool.free()).add(" pages free"));
 }
 
 } // namespace kernel

@@ -5,8 +5,8 @@
 /// What this kernel says about an exec: a line for each stage, and numbers for whoever draws a picture of it. Lines
 /// that begin with `picture:` and `report:` are read by programs, and are not kept in the log.
 
+#include "clock.hpp"
 #include "console.hpp"
-#include <clock.hpp>
 #include <machine.hpp>
 
 #include <lobos/overlay/explain.hpp>

@@ -6,7 +6,6 @@
 #include <lobos/alpha/linux_parameters.hpp>
 #include <lobos/alpha/virtual_page_table.hpp>
 #include <lobos/kernel_exec.hpp>
-#include <lobos/machine/cpu.hpp>
 #include <lobos/machine/exceptions.hpp>
 #include <lobos/machine/palcode.hpp>
 #include <lobos/machine/processor.hpp>
@@ -79,19 +78,14 @@ result<void> all_of_it(stub::memory& memory, phys_addr at, std::span<std::byte> 
     if (!made)
         return std::unexpected{made.error()};
     context = *made;
-    machine::swap_context(context, at);
-    machine::forget_translations();
-    machine::instruction_barrier();
-    machine::memory_barrier();
-    machine::write_global_pointer(machine::read_status() + machine::who_am_i() + machine::read_cycles());
-    machine::write_entry(at.raw(), machine::system_entry::memory);
-    machine::write_virtual_page_table(table->self());
-    machine::drain_aborts();
-    machine::swap_ipl(7);
-    machine::store_byte(at.raw(), machine::load_byte(at.raw()));
-#ifdef __alpha_cix__
-    asm volatile("ctpop $31, $31"); // a 21264A's: behind those, the assembler still knows for which processor it works
-#endif
+    using alpha::pal;
+    machine::call_pal<pal::wrkgp>(machine::call_pal<pal::rdps>() + machine::call_pal<pal::whami>());
+    machine::call_pal<pal::wrent>(at.raw(), static_cast<std::uint64_t>(alpha::system_entry::memory));
+    machine::call_pal<pal::wrvptptr>(table->self().raw());
+    machine::call_pal<pal::tbi>(alpha::tbi_all);
+    machine::call_pal<pal::imb>();
+    machine::call_pal<pal::draina>();
+    machine::call_pal<pal::swpipl>(7);
     return {};
 }
 
@@ -120,5 +114,5 @@ extern "C" void symbols_of_alpha(
 {
     if (const auto done = all_of_it(memory, phys_addr::at(at), out, context); !done)
         stub::keep(done.error());
-    machine::halt();
+    machine::call_pal<alpha::pal::halt>();
 }

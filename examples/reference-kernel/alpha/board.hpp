@@ -6,8 +6,9 @@
 /// of its ISA bus, and how it is ended. The first PCI bus' I/O space lies in the half of kseg that is no memory
 /// [qemu/palcode core-typhoon.h].
 
+#include "cpu.hpp"
+
 #include <lobos/alpha/paging_8k.hpp>
-#include <lobos/machine/cpu.hpp>
 #include <lobos/machine/palcode.hpp>
 
 namespace kernel {
@@ -18,19 +19,20 @@ inline constexpr std::uint64_t io_space = 0xffff'fd01'fc00'0000;
 
 inline std::uint8_t in_byte(std::uint16_t port)
 {
-    return lobos::machine::load_byte(io_space + port);
+    return load_byte(io_space + port);
 }
 
 inline void out_byte(std::uint16_t port, std::uint8_t value)
 {
-    lobos::machine::store_byte(io_space + port, value);
-    lobos::machine::memory_barrier();
+    store_byte(io_space + port, value);
+    memory_barrier();
 }
 
 /// Ends the machine: QEMU's PALcode turns a halt into a power-off.
 [[noreturn]] inline void stop()
 {
-    lobos::machine::halt();
+    for (;;)
+        lobos::machine::call_pal<lobos::alpha::pal::halt>();
 }
 
 /// Starts the machine anew, by the keyboard controller.

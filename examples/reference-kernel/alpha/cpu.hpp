@@ -2,11 +2,13 @@
 #pragma once
 
 /// \file
-/// The instructions of an Alpha that C++ cannot say and that are not the PALcode's, one function each.
+/// The instructions of an Alpha that C++ cannot say, one function each, but for the PALcode's calls that are plain
+/// ones.
 
-#include <cstdint>
+#include <lobos/alpha/hwpcb.hpp>
+#include <lobos/core/address.hpp>
 
-namespace lobos::machine {
+namespace kernel {
 
 /// mb: what was read and written before is read and written before what follows, for others to see.
 inline void memory_barrier()
@@ -15,38 +17,41 @@ inline void memory_barrier()
 }
 
 /// rpcc: the lower half counts cycles, and wraps within a minute.
-inline std::uint32_t read_cycles()
+inline std::uint32_t read_ticks()
 {
     std::uint64_t value = 0;
     asm volatile("rpcc %0" : "=r"(value));
     return static_cast<std::uint32_t>(value & 0xffff'ffff);
 }
 
-/// Lets the assembler take one instruction that loads or stores a byte. Told of a processor without them it makes loads
-/// and stores of quadwords from it, which is no way to treat a device; and what it is told counts for the rest of the
-/// file, with no way to ask what counted before. So it is told only where the compiler has none (BWX), and then told
-/// again what the compiler had said: `.arch ev5`, or nothing.
-#if defined(__alpha_bwx__)
-#define LOBOS_WITH_BYTES(instruction) instruction
-#elif defined(__alpha_ev5__)
-#define LOBOS_WITH_BYTES(instruction) ".arch ev56\n\t" instruction "\n\t.arch ev5"
-#else
-#define LOBOS_WITH_BYTES(instruction) ".arch ev56\n\t" instruction "\n\t.arch all"
-#endif
+/// Lets the assembler take one instruction that loads or stores a byte. Told of a processor without them, as the 21064
+/// that this kernel is compiled for, it makes loads and stores of quadwords from it, which is no way to treat a device.
+#define REFERENCE_WITH_BYTES(instruction) ".arch ev56\n\t" instruction "\n\t.arch all"
 
 /// A byte of I/O space, which must be asked for as a byte. Every processor from the 21164A on can (BWX), so every one
 /// in a machine that wants it; compilers may think of the older ones.
 inline std::uint8_t load_byte(std::uint64_t at)
 {
     std::uint64_t value = 0;
-    asm volatile(LOBOS_WITH_BYTES("ldbu %0, 0(%1)") : "=r"(value) : "r"(at) : "memory");
+    asm volatile(REFERENCE_WITH_BYTES("ldbu %0, 0(%1)") : "=r"(value) : "r"(at) : "memory");
     return static_cast<std::uint8_t>(value & 0xff);
 }
 inline void store_byte(std::uint64_t at, std::uint8_t value)
 {
-    asm volatile(LOBOS_WITH_BYTES("stb %1, 0(%0)") : : "r"(at), "r"(std::uint64_t{value}) : "memory");
+    asm volatile(REFERENCE_WITH_BYTES("stb %1, 0(%0)") : : "r"(at), "r"(std::uint64_t{value}) : "memory");
 }
 
-#undef LOBOS_WITH_BYTES
+#undef REFERENCE_WITH_BYTES
 
-} // namespace lobos::machine
+/// swpctx, with the stack that is in use: goes on under the tables that `context` names, which lies at `physical` and
+/// becomes the current one. The running code and stack have to be at the same place in both. Forgets no translation.
+inline void swap_context(lobos::alpha::hwpcb& context, lobos::phys_addr physical)
+{
+    register std::uint64_t a0 asm("$16") = physical.raw();
+    asm volatile("stq $30, %1\n\tcall_pal 0x30"
+        : "+r"(a0), "=m"(context.ksp)
+        :
+        : "$0", "$1", "$22", "$23", "$24", "$25", "memory");
+}
+
+} // namespace kernel

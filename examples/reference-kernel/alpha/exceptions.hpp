@@ -8,6 +8,9 @@
 
 #include "../console.hpp"
 
+#include <lobos/alpha/exceptions.hpp>
+#include <lobos/machine/palcode.hpp>
+
 extern "C" const std::byte exception_entries[]; // of 16 bytes each
 
 asm(R"(
@@ -43,24 +46,17 @@ struct exception_frame {
 
 inline void catch_exceptions()
 {
-    using lobos::machine::system_entry;
+    using lobos::alpha::pal;
+    using lobos::alpha::system_entry;
     std::uint64_t global_pointer = 0;
     asm("mov $29, %0" : "=r"(global_pointer));
-    lobos::machine::write_global_pointer(global_pointer);
+    lobos::machine::call_pal<pal::wrkgp>(global_pointer);
     auto at = reinterpret_cast<std::uintptr_t>(exception_entries);
     for (const auto which : {system_entry::interrupt, system_entry::arithmetic, system_entry::memory,
              system_entry::instruction, system_entry::unaligned, system_entry::system_call}) {
-        lobos::machine::write_entry(at, which);
+        lobos::machine::call_pal<pal::wrent>(at, static_cast<std::uint64_t>(which));
         at += 16;
     }
-}
-
-inline std::string_view name_of(std::uint64_t entry)
-{
-    using namespace std::string_view_literals;
-    constexpr std::string_view names[] = {"interrupt"sv, "arithmetic trap"sv, "memory management fault"sv,
-        "instruction fault"sv, "unaligned access"sv, "system call"sv};
-    return entry < std::size(names) ? names[entry] : "unknown entry"sv;
 }
 
 } // namespace kernel
@@ -71,7 +67,7 @@ extern "C" [[noreturn]] inline __attribute__((used)) void kernel_exception(std::
 {
     using lobos::text_line;
     kernel::out.show(text_line{"stopped: "}
-            .add(kernel::name_of(entry))
+            .add(lobos::alpha::exceptions::name(static_cast<std::uint32_t>(entry)))
             .add(" at ")
             .add_hex(frame->at, 16)
             .add(", ")

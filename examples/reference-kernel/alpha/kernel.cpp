@@ -77,28 +77,15 @@ bool look_at_file(const file& f, const file_in_memory& in)
     return same;
 }
 
-/// The system call of the paper [lobos/2000 fig. 3], kernel mode only: replaces this kernel by the file `name`. Returns
-/// when that was refused: one line has said why, and everything is as it was.
-void sys_lobos(std::string_view name, std::string_view command_line, std::string_view initrd)
+/// Replaces this kernel by the file `name`, which is told `command_line` and brings the file `initrd`.
+void exec(std::string_view name, std::string_view command_line, std::string_view initrd)
 {
-    out.say(text_line{"exec "}.add(name));
-    const text_line refused = [&] {
-        const auto f = find_file(this_machine.files, name);
-        if (!f)
-            return in_words(name, f.error());
-        stage_times times;
-        const auto in = read(*f, boot_options);
-        if (!in)
-            return in_words(in.error());
-        times.finished(stage_times::read);
-        if (!look_at_file(*f, *in))
+    sys_lobos(this_machine.files, boot_options, name, [&](const file& f, const file_in_memory& in, stage_times& times) {
+        if (!look_at_file(f, in))
             return text_line{"the file is not what it was"};
         glue g{this_machine.map, this_machine.told(), boot_options.late};
-        return exec_linux({g, this_machine, boot_options, *f, *in, command_line, times}, initrd);
-    }();
-    expects(workspace.used() == 0, "a refused exec leaves no workspace behind");
-    out.say(text_line{"fault: "}.add(refused.view()));
-    out.say(text_line{"still running, "}.add_decimal(frame_pool.free()).add(" pages free"));
+        return exec_linux({g, this_machine, boot_options, f, in, command_line, times}, initrd);
+    });
 }
 
 /// The word behind `fault=`.
@@ -149,10 +136,10 @@ extern "C" [[noreturn]] void kernel_main()
 
     static std::array<char, 512> line;
     if (boot_options.generation < boot_options.chain)
-        sys_lobos("reference-kernel", next_command_line(line, boot_options), "initrd");
+        exec("reference-kernel", next_command_line(line, boot_options), "initrd");
     for (std::string_view names = boot_options.exec; !names.empty();) {
         const std::string_view name = take_until(names, ',');
-        sys_lobos(name, boot_options.target, boot_options.initrd);
+        exec(name, boot_options.target, boot_options.initrd);
     }
     fault_on_purpose(wanted_fault());
     out.say("nothing left to exec");
@@ -160,13 +147,3 @@ extern "C" [[noreturn]] void kernel_main()
 }
 
 } // namespace kernel
-
-/// The library's hook: one of its preconditions did not hold.
-[[noreturn]] void lobos::contract_violated(const char* what)
-{
-    text_line line{"stopped: contract violated: "};
-    for (; *what != '\0'; ++what)
-        line.add({what, 1});
-    kernel::out.say(line);
-    kernel::stop();
-}

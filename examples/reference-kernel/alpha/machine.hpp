@@ -7,12 +7,12 @@
 /// files in it are files, too.
 
 #include "../arena.hpp"
+#include "../clock.hpp"
 #include "../console.hpp"
 #include "../frames.hpp"
 #include "../options.hpp"
 #include "../survivors.hpp"
 #include "archive.hpp"
-#include "clock.hpp"
 
 #include <lobos/alpha/hwrpb_copy.hpp>
 #include <lobos/alpha/linux_parameters.hpp>
@@ -36,7 +36,7 @@ public:
     /// What the console knows of the processor that runs, and the board. Precondition: `start` has read it all.
     lobos::alpha::machine_facts told() const
     {
-        auto facts = lobos::alpha::facts_of(*block, lobos::machine::who_am_i());
+        auto facts = lobos::alpha::facts_of(*block, lobos::machine::call_pal<lobos::alpha::pal::whami>());
         facts.halt = {};                                             // nobody looks into a copy
         facts.reset = {lobos::virt_addr::at(io_space + 0x64), 0xfe}; // as reset() does
         return facts;
@@ -54,7 +54,7 @@ public:
         const auto reader = alpha::hwrpb_reader<linear_memory>::open(memory, at);
         if (!reader)
             return std::unexpected{reader.error()};
-        timer.ticks_a_second(reader->fixed().cycle_frequency);
+        timer.set(static_cast<std::uint32_t>(reader->fixed().cycle_frequency / 1000));
         result<void> ok = read_memory(*reader);
         if (ok)
             ok = read_parameters();

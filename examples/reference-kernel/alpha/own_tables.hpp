@@ -60,9 +60,9 @@ public:
             return std::unexpected{context.error()};
         contexts_[next_] = *context;
         const auto* const at = reinterpret_cast<const std::byte*>(&contexts_[next_]);
-        lobos::machine::swap_context(contexts_[next_], physical(at, at + 1).first());
-        lobos::machine::forget_translations();
-        lobos::machine::instruction_barrier();
+        swap_context(contexts_[next_], physical(at, at + 1).first());
+        lobos::machine::call_pal<alpha::pal::tbi>(alpha::tbi_all);
+        lobos::machine::call_pal<alpha::pal::imb>();
         made->flush.done_by_loading_the_root();
         root = made->root;
         tables = made->tables;

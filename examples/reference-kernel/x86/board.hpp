@@ -12,6 +12,11 @@ namespace kernel {
 using lobos::machine::in_byte;
 using lobos::machine::out_byte;
 
+inline std::uint64_t read_ticks()
+{
+    return lobos::machine::read_clock();
+}
+
 inline constexpr lobos::byte_count page_size = lobos::x86::page_size;
 
 /// Ends the machine: status 3 of a QEMU with isa-debug-exit, or a halt.

@@ -10,13 +10,13 @@
 #include "../generations.hpp"
 #include "../options.hpp"
 #include "../report.hpp"
-#include "clock.hpp"
 #include "exec_linux.hpp"
 #include "exec_multiboot.hpp"
 #include "exec_paged.hpp"
 #include "features.hpp"
 #include "glue.hpp"
 #include "interrupts.hpp"
+#include "interval_timer.hpp"
 #include "machine.hpp"
 
 namespace kernel {
@@ -69,27 +69,14 @@ text_line exec_by(std::string_view entry, const exec_request& request)
     return text_line{"entry="}.add(entry).add(": this image has no such entry");
 }
 
-/// The system call of the paper [lobos/2000 fig. 3], kernel mode only: replaces this kernel by the file `name`. A
-/// paged kernel is told `command_line`, Linux what its own boot protocol says it is. Returns when that was refused: one
-/// line has said why, and everything is as it was.
-void sys_lobos(std::string_view name, std::string_view command_line, std::string_view entry)
+/// Replaces this kernel by the file `name`. A paged kernel is told `command_line`, Linux what its own boot protocol
+/// says it is.
+void exec(std::string_view name, std::string_view command_line, std::string_view entry)
 {
-    out.say(text_line{"exec "}.add(name));
-    const text_line refused = [&] {
-        const auto f = find_file(this_machine.files, name);
-        if (!f)
-            return in_words(name, f.error());
-        stage_times times;
-        const auto in = read(*f, boot_options);
-        if (!in)
-            return in_words(in.error());
-        times.finished(stage_times::read);
+    sys_lobos(this_machine.files, boot_options, name, [&](const file& f, const file_in_memory& in, stage_times& times) {
         glue g{this_machine.map, boot_options.late, boot_options.above_4g};
-        return exec_by(entry, {g, this_machine, boot_options, *f, *in, command_line, times});
-    }();
-    expects(workspace.used() == 0, "a refused exec leaves no workspace behind");
-    out.say(text_line{"fault: "}.add(refused.view()));
-    out.say(text_line{"still running, "}.add_decimal(frame_pool.free()).add(" pages free"));
+        return exec_by(entry, {g, this_machine, boot_options, f, in, command_line, times});
+    });
 }
 
 /// For a target that is entered paged: like a multiboot loader's, its name and then the target's own.
@@ -117,7 +104,7 @@ extern "C" [[noreturn]] void kernel_main(std::uint32_t magic, std::uint32_t info
 {
     out.start();
     catch_exceptions();
-    timer.calibrate();
+    timer.set(count_ticks_per_ms());
     if (magic != multiboot_loader_magic && magic != multiboot2_loader_magic) {
         out.show("stopped: not started by a multiboot loader or a kernel exec");
         stop();
@@ -166,24 +153,14 @@ extern "C" [[noreturn]] void kernel_main(std::uint32_t magic, std::uint32_t info
     static std::array<char, 17000> line;
     // Only multiboot 2 has words for EFI firmware.
     if (boot_options.generation < boot_options.chain)
-        sys_lobos("reference-kernel", next_command_line(line, boot_options),
+        exec("reference-kernel", next_command_line(line, boot_options),
             this_machine.efi.firmware ? "multiboot2" : "auto");
     for (std::string_view names = boot_options.exec; !names.empty();) {
         const std::string_view name = take_until(names, ',');
-        sys_lobos(name, target_command_line(line, name), boot_options.entry);
+        exec(name, target_command_line(line, name), boot_options.entry);
     }
     out.say("nothing left to exec");
     stop();
 }
 
 } // namespace kernel
-
-/// The library's hook: one of its preconditions did not hold.
-[[noreturn]] void lobos::contract_violated(const char* what)
-{
-    text_line line{"stopped: contract violated: "};
-    for (; *what != '\0'; ++what)
-        line.add({what, 1});
-    kernel::out.say(line);
-    kernel::stop();
-}

@@ -89,6 +89,16 @@ machine_facts facts_of(const hwrpb_reader<Memory>& block, std::uint64_t whami)
     return f;
 }
 
+/// `told`, as it is on the processor that runs: with its `status`, and with the root that the running tables name,
+/// seen by `load(virt_addr)`, which loads a quadword through them. Precondition: they can be seen at VPTB.
+template <class Load> constexpr machine_facts facts_now(machine_facts told, std::uint64_t status, Load load)
+{
+    told.status = status;
+    if (const auto table = virtual_page_table::at(told.vptb))
+        told.table_root = paging_8k::entry<2>{load(table->self())}.target();
+    return told;
+}
+
 // Sanity checks
 static_assert(can_be_left({0x2000_pa, virt_addr::at(0xffff'fffe'0000'0000), 7, true, {}, {}}));
 static_assert(!can_be_left({0x2000_pa, virt_addr::at(0xffff'fffe'0000'0000), 8, true, {}, {}}));

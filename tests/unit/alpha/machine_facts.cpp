@@ -136,3 +136,27 @@ TEST_CASE("a slot that cannot be read has no flags for a halt", "[alpha][machine
     CHECK(told(console_block{}.set(160, ~7ull), 3).halt.flags == 0_pa);
     CHECK(told(console_block{}.set(160, ~7ull), 3).vptb == virt_addr::at(0xffff'fffe'0000'0000)); // all else is told
 }
+
+TEST_CASE("the running root is seen through the running tables, and told", "[alpha][machine_facts]")
+{
+    std::optional<virt_addr> asked;
+    const auto load = [&](virt_addr at) {
+        asked = at;
+        return paging_8k::entry<2>::table(0x1234'e000_pa).bits;
+    };
+    machine_facts told = running();
+    told.primary = false;
+    const machine_facts now = facts_now(told, 5, load);
+    CHECK(asked == virtual_page_table::at(told.vptb)->self());
+    CHECK(now.table_root == 0x1234'e000_pa);
+    CHECK(now.status == 5);
+    CHECK_FALSE(now.primary);
+    CHECK(now.vptb == told.vptb);
+
+    // Where no tables can be seen, nobody looks; can_be_left refuses it.
+    asked.reset();
+    told.vptb = 0x2000_va;
+    CHECK(facts_now(told, 5, load).table_root == told.table_root);
+    CHECK_FALSE(asked);
+    CHECK(fault_of(can_be_left(facts_now(told, 0, load))) == mapping_fault(misaligned, 0x2000));
+}

@@ -12,13 +12,11 @@
 #include <lobos/machine/departure.hpp>
 
 // Offsets 32, 36, 40 and 48 are a breadcrumb's exception, error, at and touched.
-LOBOS_ALPHA_PIECE("guard",
-    "lda $1, 1($31)\n\tbr $31, 1f\n\t" // an entry is two instructions
-    "lda $1, 2($31)\n\tbr $31, 1f\n\t"
-    "lda $1, 3($31)\n\tbr $31, 1f\n\t"
-    "lda $1, 4($31)\n\tbr $31, 1f\n\t"
-    "lda $1, 5($31)\n\tbr $31, 1f\n\t"
-    "lda $1, 6($31)\n"
+LOBOS_OVERLAY_PIECE(lobos_alpha_guard,
+    ".irp number, 1, 2, 3, 4, 5, 6\n\t" // an entry is two instructions
+    "lda $1, \\number($31)\n\t"
+    "br $31, 1f\n\t"
+    ".endr\n"
     "1:\n\t"
     "cmpeq $1, 4, $2\n\t" // of an instruction fault a0 alone says something
     "cmovne $2, $16, $17\n\t"

@@ -18,28 +18,16 @@ public:
 
     alpha::machine_facts facts() const
     {
-        alpha::machine_facts now = told_;
-        now.status = read_status();
-        if (const auto table = alpha::virtual_page_table::at(told_.vptb)) {
-            using root_entry = alpha::paging_8k::entry<2>;
-            const auto* self = reinterpret_cast<const volatile std::uint64_t*>(table->self().raw());
-            now.table_root = root_entry{*self}.target();
-        }
-        return now;
+        const auto load = [](virt_addr at) { return *reinterpret_cast<const volatile std::uint64_t*>(at.raw()); };
+        return alpha::facts_now(told_, call_pal<alpha::pal::rdps>(), load);
     }
-
     alpha::overlay_code code() const { return overlay_pieces(); }
-
-    void interrupts_off() noexcept { swap_ipl(alpha::status_bit::priority); }
+    void interrupts_off() noexcept { call_pal<alpha::pal::swpipl>(alpha::status_bit::priority); }
 
     [[noreturn]] void depart(virt_addr code, virt_addr frame) noexcept
     {
-        instruction_barrier(); // the code page was written a moment ago
-        // By the register that calls go by, and with nothing that a call would need besides.
-        asm volatile("mov %1, $16\n\tmov %0, $27\n\tjmp $31, ($27)"
-            :
-            : "r"(code.raw()), "r"(frame.raw())
-            : "$16", "$27");
+        call_pal<alpha::pal::imb>(); // the code page was written a moment ago
+        reinterpret_cast<void (*)(std::uint64_t)>(code.raw())(frame.raw());
         __builtin_unreachable();
     }
 

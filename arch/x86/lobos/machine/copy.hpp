@@ -18,7 +18,7 @@
 
 #include <cstdint>
 
-#include <lobos/overlay/copy_loop.hpp>
+#include <lobos/overlay/mapped_memory.hpp>
 
 namespace lobos::machine {
 
@@ -266,24 +266,16 @@ template <class Otherwise = rep_movs, class Question = has_movdir64b> struct dir
     }
 };
 
-/// Physical memory through the identity mapping. Stores are volatile, so that no compiler turns the loop into a library
-/// call; the program is not, for nothing changes it, and 32-bit code need not load what it does not want.
-template <class Mover = rep_movs> struct identity_memory : Mover {
+/// Physical memory through the identity mapping, with a mover.
+template <class Mover = rep_movs> struct identity_memory : Mover, overlay::mapped_memory<> {
     using address = std::uintptr_t;
 
-    template <class T> LOBOS_OVERLAY_INLINE static volatile T* pointer(address at)
-    {
-        return reinterpret_cast<volatile T*>(at);
-    }
-    LOBOS_OVERLAY_INLINE static std::uint8_t load_byte(address at) { return *pointer<std::uint8_t>(at); }
+    /// Not volatile, for nothing changes the program, and 32-bit code need not load what it does not want.
     LOBOS_OVERLAY_INLINE static std::uint64_t load_u64(address at)
     {
         using program_word [[gnu::may_alias]] = const std::uint64_t;
         return *reinterpret_cast<program_word*>(at);
     }
-    LOBOS_OVERLAY_INLINE static void store_byte(address at, std::uint8_t value) { *pointer<std::uint8_t>(at) = value; }
-    LOBOS_OVERLAY_INLINE static void store_u32(address at, std::uint32_t value) { *pointer<std::uint32_t>(at) = value; }
-    LOBOS_OVERLAY_INLINE static void store_u64(address at, std::uint64_t value) { *pointer<std::uint64_t>(at) = value; }
     /// As C++ would, into the registers of the string instructions.
     LOBOS_OVERLAY_INLINE static void fetch(
         address end, address before, address& distance, address& source, address& size)

@@ -10,7 +10,7 @@
 // Called as depart(middle of the frame), both at the running kernel's addresses, interrupts off. Breakpoints,
 // protections and features that the copy would trip over go first; global translations go with CR4.PGE, which a load of
 // CR3 alone would keep [intel/vol3 §4.10.4.1].
-LOBOS_X86_PIECE("depart", ".code32",
+LOBOS_X86_PIECE(depart, ".code32",
     "endbr32\n\t"
     "cld\n\t"
     "movl 4(%esp), %ebx\n\t"
@@ -26,7 +26,7 @@ LOBOS_X86_PIECE("depart", ".code32",
     "jmp *lobos_arrive(%ebx)");
 
 // At the identity address of the code. The copy loop, if that is next, finds its argument and where to return to.
-LOBOS_X86_PIECE("arrive", ".code32",
+LOBOS_X86_PIECE(arrive, ".code32",
     "movl lobos_self(%ebx), %ebx\n\t"
     "movl lobos_stack_top(%ebx), %esp\n\t"
     "movl lobos_data_selector(%ebx), %eax\n\t"
@@ -42,7 +42,7 @@ LOBOS_X86_PIECE("arrive", ".code32",
     "lretl");
 
 // The gates first: their selector is in both descriptor tables.
-LOBOS_X86_PIECE("down", ".code32",
+LOBOS_X86_PIECE(down, ".code32",
     "lidt lobos_hub_idt(%ebx)\n\t"
     "lgdt lobos_hub_gdt(%ebx)\n\t"
     "jmp *lobos_hub(%ebx)");

@@ -11,7 +11,7 @@
 
 // Called as depart(middle of the frame), both at the running kernel's addresses, interrupts off. Shadow stacks and
 // branch tracking end with CR4.CET, before CR0.WP may; PCIDE has to be off before paging may be.
-LOBOS_X86_PIECE("depart", ".code64",
+LOBOS_X86_PIECE(depart, ".code64",
     "endbr64\n\t"
     "cld\n\t"
     "movq %rdi, %rbx\n\t"
@@ -27,7 +27,7 @@ LOBOS_X86_PIECE("depart", ".code64",
     "jmp *lobos_arrive(%rbx)");
 
 // At the identity address of the code. The copy loop, if that is next, finds its argument and where to return to.
-LOBOS_X86_PIECE("arrive", ".code64",
+LOBOS_X86_PIECE(arrive, ".code64",
     "movq lobos_self(%rbx), %rbx\n\t"
     "movq lobos_stack_top(%rbx), %rsp\n\t"
     "movl lobos_data_selector(%rbx), %eax\n\t"
@@ -44,7 +44,7 @@ LOBOS_X86_PIECE("arrive", ".code64",
 
 // The hub's tables are at an address that the page tables in force map to this mode's, so the registers can be loaded
 // beforehand, and what they name changes with CR0.PG.
-LOBOS_X86_PIECE("down", ".code64",
+LOBOS_X86_PIECE(down, ".code64",
     "lidt lobos_hub_idt(%rbx)\n\t"
     "lgdt lobos_hub_gdt(%rbx)\n\t"
     "pushq lobos_hub_code_selector(%rbx)\n\t"
@@ -53,7 +53,7 @@ LOBOS_X86_PIECE("down", ".code64",
 
 // To a 64-bit image in the running kernel's mode: only the descriptors change. The gates first: their selector is in
 // both tables.
-LOBOS_X86_PIECE("switch_long", ".code64",
+LOBOS_X86_PIECE(switch_long, ".code64",
     "lidt lobos_entry_idt(%rbx)\n\t"
     "lgdt lobos_entry_gdt(%rbx)\n\t"
     "pushq lobos_entry_code_selector(%rbx)\n\t"
@@ -63,4 +63,4 @@ LOBOS_X86_PIECE("switch_long", ".code64",
     "1:"); // leave_long lies behind it
 
 // The copy loop for the hub.
-LOBOS_X86_PIECE("copy_32", ".code32", LOBOS_COPY_LOOP_32_BYTES);
+LOBOS_X86_PIECE(copy_32, ".code32", LOBOS_COPY_LOOP_32_BYTES);

@@ -6,6 +6,7 @@
 /// instructions in section lobos_overlay between the symbols lobos_x86_NAME and lobos_x86_NAME_end. Each begins with
 /// ebx (rbx) as the middle of the frame, unless it says otherwise, and refers to nothing but the frame and itself.
 
+#include <lobos/overlay/pieces.hpp>
 #include <lobos/x86/departure.hpp>
 
 // Numbers, because assembly at file scope has no operands; <lobos/x86/departure.hpp> asserts every one of them.
@@ -53,8 +54,6 @@ asm(".set lobos_middle, 128\n\t"
 #define LOBOS_X86_NATIVE ".code32"
 #endif
 
-/// A piece of assembly, once in a program however many units include it. `mode` is .code32 or .code64.
+/// Piece lobos_x86_NAME, in `mode`, which is .code32 or .code64.
 #define LOBOS_X86_PIECE(name, mode, body)                                                                              \
-    asm(".pushsection lobos_overlay,\"axG\",@progbits,lobos_x86_" name ",comdat\n\t" mode "\n\t.globl lobos_x86_" name \
-        "\n\t.globl lobos_x86_" name "_end\n\t.hidden lobos_x86_" name "\n\t.hidden lobos_x86_" name                   \
-        "_end\nlobos_x86_" name ":\n\t" body "\nlobos_x86_" name "_end:\n\t" LOBOS_X86_NATIVE "\n\t.popsection")
+    LOBOS_OVERLAY_PIECE(lobos_x86_##name, mode "\n\t" body "\n\t" LOBOS_X86_NATIVE)

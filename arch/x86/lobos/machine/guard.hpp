@@ -14,7 +14,7 @@
 #include <lobos/machine/frame_offsets.hpp>
 
 // Vectors that push an error code: 8, 10 to 14, 17, 21, 29, 30 [intel/vol3 table 6-1].
-LOBOS_X86_PIECE("guard_32", ".code32",
+LOBOS_X86_PIECE(guard_32, ".code32",
     ".rept 32\n\t"
     ".byte 0xe8\n\t" // call: five bytes, whatever the distance
     ".long 2f - . - 4\n\t"
@@ -89,7 +89,7 @@ LOBOS_X86_PIECE("guard_32", ".code32",
     "loop 8b\n\t"
     "ret");
 
-LOBOS_X86_PIECE("guard_64", ".code64",
+LOBOS_X86_PIECE(guard_64, ".code64",
     "0:\n\t"
     ".rept 32\n\t"
     ".byte 0xe8\n\t"

@@ -9,7 +9,7 @@
 
 // Paging off, in an identity-mapped page; then all that was for paging. The gates in force are the hub's from the
 // instruction on that turns it off.
-LOBOS_X86_PIECE("hub", ".code32",
+LOBOS_X86_PIECE(hub, ".code32",
     "movl $0x11, %eax\n\t" // PE, ET
     "movl %eax, %cr0\n\t"
     "movl lobos_efer_kept(%ebx), %edi\n\t"
@@ -30,7 +30,7 @@ LOBOS_X86_PIECE("hub", ".code32",
     "jmp *lobos_after_hub(%ebx)");
 
 // The way out of 32-bit code. Whatever the contract does not name is 0 [linux/boot.rst "32-bit Boot Protocol"].
-LOBOS_X86_PIECE("leave_flat", ".code32",
+LOBOS_X86_PIECE(leave_flat, ".code32",
     "movl lobos_entry_data_selector(%ebx), %eax\n\t"
     "movl %eax, %ds\n\t"
     "movl %eax, %es\n\t"
@@ -51,7 +51,7 @@ LOBOS_X86_PIECE("leave_flat", ".code32",
 // Into a mode with paging, on tables of the image's own, from a page that they map one to one. Where that is 64-bit
 // mode, the hub has asked for it, CR0.PG grants it, and the far return leaves compatibility mode: the descriptors are
 // the image's by then [intel/vol3 §9.8.5].
-LOBOS_X86_PIECE("up", ".code32",
+LOBOS_X86_PIECE(up, ".code32",
     "movl lobos_up_cr4(%ebx), %eax\n\t"
     "movl %eax, %cr4\n\t"
     "movl lobos_up_cr3(%ebx), %eax\n\t"
@@ -63,12 +63,12 @@ LOBOS_X86_PIECE("up", ".code32",
     "lretl");
 
 // The first of 64-bit code: what 32-bit code leaves in upper halves is not defined [intel/vol1 §3.4.1.1].
-LOBOS_X86_PIECE("enter_long", ".code64",
+LOBOS_X86_PIECE(enter_long, ".code64",
     "movl %ebx, %ebx\n\t"
     "movl %esp, %esp"); // leave_long lies behind it
 
 // The way out of 64-bit code. Whatever the contract does not name is 0.
-LOBOS_X86_PIECE("leave_long", ".code64",
+LOBOS_X86_PIECE(leave_long, ".code64",
     "movl lobos_entry_data_selector(%rbx), %eax\n\t"
     "movl %eax, %ds\n\t"
     "movl %eax, %es\n\t"
