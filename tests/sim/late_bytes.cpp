@@ -109,8 +109,8 @@ TEST_CASE("a file in its own destination, page by page in another order, costs a
 
 TEST_CASE("an image of nine tenths of memory, scattered over its own destination")
 {
-    constexpr byte_count ram = byte_count::of(16u << 20);
-    constexpr byte_count size = byte_count::of((16u << 20) / 10 * 9);
+    const byte_count ram = byte_count::of(effort(6u, 16u, 16u) << 20);
+    const byte_count size = byte_count::of(ram.raw() / 10 * 9 / 4096 * 4096 + 2458); // the last page is not whole
     sim::x86_kernel k{ram};
     bytes file(static_cast<std::size_t>(size.raw()));
     for (std::size_t i = 0; i < file.size(); ++i)
@@ -118,7 +118,7 @@ TEST_CASE("an image of nine tenths of memory, scattered over its own destination
     // What is free lies behind the image, as far as there is any: the machinery has to have a place.
     std::vector<extent> scattered = k.stage(file).extents;
     std::mt19937 random{3};
-    std::shuffle(scattered.begin(), scattered.end() - 1, random); // the last page is not whole
+    std::shuffle(scattered.begin(), scattered.end() - 1, random);
     const raw_contract contract{{{.destination = phys_range::of(phys_addr::at(0x10'0000), size), .file = scattered}}};
     bytes wanted(file.size());
     REQUIRE(staged_file(k.memory(), scattered).read(0, wanted));

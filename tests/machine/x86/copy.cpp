@@ -10,6 +10,7 @@
 #include <vector>
 
 #include <tests/catch.hpp>
+#include <tests/support/effort.hpp>
 
 using namespace lobos;
 using namespace lobos::machine;
@@ -164,7 +165,7 @@ TEMPLATE_TEST_CASE("random copies", "[machine]", EVERY_MOVER)
         state ^= state << 17;
         return static_cast<address>((state >> 16) % limit);
     };
-    for (int i = 0; i < 20'000; ++i) {
+    for (int i = 0; i < test::effort(5'000, 20'000, 20'000); ++i) {
         const address size = below(address{1} << (1 + below(17)));
         const address source = below(room - size);
         const address near = source + below(513); // about half of them lie close by

@@ -166,13 +166,14 @@ TEST_CASE("every three ranges of three kinds, in storage of every size", "[core]
     // A map that has no room says how much it needs and stays as it was; one that has just enough takes it.
     const region_kind some[] = {region_kind::usable, region_kind::reserved, region_kind::safe};
     const std::vector<phys_range> ranges = every_range(top - 4, 5);
+    const unsigned step = test::stride(5u);
     tally wrong;
     unsigned refused = 0;
     for (unsigned capacity = 0; capacity <= 5; ++capacity)
         for (const phys_range& r1 : ranges)
             for (const phys_range& r2 : ranges)
                 for (const phys_range& r3 : ranges)
-                    for (unsigned k = 0; k < 27; ++k) {
+                    for (unsigned k = 0; k < 27; k += step) {
                         std::array<region, 5> storage{};
                         region_map map{std::span{storage}.first(capacity)};
                         model<5> expected{top - 4};
@@ -199,7 +200,7 @@ TEST_CASE("every three ranges of three kinds, in storage of every size", "[core]
 TEST_CASE("long random sequences in tight storage", "[core][region_map]")
 {
     constexpr unsigned size = 64;
-    for (unsigned seed = 0; seed < 400; ++seed) {
+    for (unsigned seed = 0; seed < test::effort(100u, 400u, 400u); ++seed) {
         std::mt19937 random{seed};
         const std::uint64_t base = seed % 3 == 0 ? 0 : seed % 3 == 1 ? 0x10'0000 : top - size + 1;
         std::array<region, size> storage{};
@@ -433,7 +434,7 @@ TEST_CASE("holes are the highest and the lowest there are", "[core][region_map]"
     for (const std::uint64_t base : at_ends) {
         CAPTURE(base);
         // Taken byte by byte, in every combination.
-        for (unsigned taken = 0; taken < 64; ++taken) {
+        for (unsigned taken = 0; taken < 64; taken += test::stride(5u)) {
             std::vector<phys_range> ranges = ranges_of_bits(base, taken);
             CAPTURE(taken);
             CHECK(wrong_holes(base, taken, ranges) == 0);
@@ -445,8 +446,9 @@ TEST_CASE("holes keep clear of taken ranges of every length, overlapping and uns
 {
     const std::uint64_t base = top - 5;
     const std::vector<phys_range> ranges = every_range(base, 6);
-    for (const phys_range& r1 : ranges)
+    for (std::size_t one = 0; one < ranges.size(); one += test::stride(std::size_t{4}))
         for (const phys_range& r2 : ranges) {
+            const phys_range& r1 = ranges[one];
             if (r1.first() < r2.first())
                 continue; // downwards, and equal starts in both orders
             unsigned bits = 0;

@@ -2,6 +2,7 @@
 
 #include <lobos/x86/paging_4level.hpp>
 
+#include <tests/support/effort.hpp>
 #include <tests/support/scenario.hpp>
 #include <tests/support/state_difference.hpp>
 
@@ -130,7 +131,7 @@ TEST_CASE("a file of pages far from each other takes more tables than were recko
 TEST_CASE("regions that survive are listed with the tables, and find room there, too")
 {
     // Around the number at which the tables alone just fill the list.
-    for (std::size_t count = 96; count <= 176; count += 8) {
+    for (std::size_t count = 96; count <= 176; count += 8 * stride(std::size_t{3})) {
         CAPTURE(count);
         sim::basic_x86_kernel<x86::paging_4level> machine{1_GiB, 7};
         std::vector<extent> extents;

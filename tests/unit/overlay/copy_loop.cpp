@@ -6,6 +6,7 @@
 #include <stdexcept>
 
 #include <tests/catch.hpp>
+#include <tests/support/effort.hpp>
 #include <tests/support/overlay_memory.hpp>
 
 using namespace lobos;
@@ -205,7 +206,7 @@ template <class M> std::size_t every_skip_copy()
 {
     M memory;
     std::size_t cases = 0;
-    for (std::uint32_t low = 0; low <= M::size; ++low) {
+    for (std::uint32_t low = 0; low <= M::size; low += stride(4u)) {
         for (std::uint32_t high = low; high < M::size || high == low; ++high) {
             const std::uint32_t spared = low == M::size ? 0 : bits(low, high - low + 1);
             spare(memory, spared);
@@ -228,6 +229,7 @@ template <class M> std::size_t every_skip_copy()
 // 32 * 33 / 2 skip ranges, and none.
 constexpr std::size_t copies_in_32 = 33 * 34 * 67 / 6;
 constexpr std::size_t skip_copies_in_32 = copies_in_32 * (32 * 33 / 2 + 1);
+constexpr std::size_t some_skip_copies = copies_in_32 * (4 * 8 * 9 / 2 + 1); // of those that begin at a multiple of 4
 
 } // namespace
 
@@ -338,7 +340,7 @@ TEMPLATE_TEST_CASE(
 TEMPLATE_TEST_CASE("every skip-copy in 32 bytes", "[overlay][exhaustive]", arena_32, arena_32_top, arena_64, blocks_1,
     blocks_2, blocks_8, blocks_16, blocks_8_half, blocks_8_strict)
 {
-    CHECK(every_skip_copy<TestType>() == skip_copies_in_32);
+    CHECK(every_skip_copy<TestType>() == effort(some_skip_copies, skip_copies_in_32, skip_copies_in_32));
 }
 
 TEMPLATE_TEST_CASE("every set of skipped bytes in 12", "[overlay][exhaustive]",
@@ -348,7 +350,7 @@ TEMPLATE_TEST_CASE("every set of skipped bytes in 12", "[overlay][exhaustive]",
     (block_arena<arena<std::uint64_t, std::uint32_t, 12, 0x100>, 4, 2>))
 {
     TestType memory;
-    for (std::uint32_t spared = 0; spared < 1u << 12; ++spared) {
+    for (std::uint32_t spared = 0; spared < 1u << 12; spared += stride(5u)) {
         spare(memory, spared);
         for (std::uint32_t size = 0; size <= 12; ++size)
             for (std::uint32_t destination = 0; destination + size <= 12; ++destination) {
