@@ -7,8 +7,6 @@
 #include <tests/catch.hpp>
 #include <tests/support/loop_bench.hpp>
 
-#if defined(__i386__)
-
 #include <cstring>
 #include <stdexcept>
 
@@ -64,5 +62,3 @@ TEST_CASE("the 32-bit loop follows the chain of pages and leaves its trail", "[m
 {
     check_chain_and_trail(loop(), GENERATE(1u, 2u, 5u, plan_page::capacity));
 }
-
-#endif
