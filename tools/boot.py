@@ -8,8 +8,6 @@ and files to exec.
 
 import argparse
 import contextlib
-import importlib.machinery
-import importlib.util
 import os
 import re
 import signal
@@ -20,7 +18,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import efi_disk
+import loaders
+from loaders import File
 from machine import CLIPPER, FIRMWARES, PC, BootError, End, Machine, Result
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -30,18 +29,9 @@ WIDE_PAGINGS = ("4level", "5level")  # those that reach above 4 GiB
 MEMORY, MEMORY_ABOVE_4G = 512, 6144  # MiB; QEMU takes from its host what is written to
 MOST_CPUS = 255  # as many as an APIC tells apart
 ARCHITECTURES = ("x86", "alpha")
-LONGEST_ALPHA_LINE = 255  # what QEMU hands on
 SELF_NAME = "/boot/reference-kernel"  # the name by which the reference kernel execs itself
 
 EXIT_DONE, EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 0, 1, 2, 130
-
-
-@dataclass(frozen=True)
-class File:
-    """A file for the reference kernel, which QEMU loads as a multiboot module."""
-
-    name: str
-    path: Path
 
 
 @dataclass(frozen=True)
@@ -120,60 +110,18 @@ def model_for(kernel: Path) -> str:
         return "max" if file.read(5) == b"\x7fELF\x02" else PC.cpu
 
 
-def by_multiboot(links: Path, kernel: Path, what: Exec) -> list[str]:
-    """QEMU's arguments when it is the loader itself. It parts a list of modules at commas and a module from its name at a
-    blank, so every path is replaced by a link that has neither."""
-    def link(name: str, path: Path) -> str:
-        (links / name).symlink_to(path.resolve())
-        return str(links / name)
-
-    modules = [f"{link(f'm{number}', file.path)} {file.name}" for number, file in enumerate(what.files(kernel))]
-    return ["-kernel", link("kernel", kernel), "-initrd", ",".join(modules), "-append", what.command_line()]
-
-
-def cpio():
-    """tools/make-initramfs as a module: its name has no .py."""
-    loader = importlib.machinery.SourceFileLoader("make_initramfs", str(ROOT / "tools/make-initramfs"))
-    module = importlib.util.module_from_spec(importlib.util.spec_from_loader(loader.name, loader))
-    sys.modules[loader.name] = module
-    loader.exec_module(module)
-    return module
-
-
-def archive(files: dict[str, bytes]) -> bytes:
-    """Files in one, for a loader that takes no more: a cpio archive."""
-    make = cpio()
-    return make.archive([make.program(name, content) for name, content in files.items()])
-
-
-def by_archive(place: Path, kernel: Path, what: Exec) -> list[str]:
-    """QEMU's arguments for an Alpha, where it loads a kernel and one file."""
-    line = what.command_line()
-    if len(f"reference-kernel {line}".encode()) > LONGEST_ALPHA_LINE - len(" generation=00000"):
-        raise BootError(f"the command line is too long: an Alpha's loader takes {LONGEST_ALPHA_LINE} characters, the "
-                        "names of all files among them")
-    files = place / "files"
-    files.write_bytes(archive({file.name: file.path.read_bytes() for file in what.files(kernel)}))
-    return ["-kernel", str(kernel), "-initrd", str(files), "-append", f"reference-kernel {line}"]
-
-
-def by_efi(disk: Path, kernel: Path, what: Exec) -> list[str]:
-    """And when EFI firmware starts a loader."""
-    firmware = things_from("efi.sh")["firmware"]
-    modules = [(file.path, file.name) for file in what.files(kernel)]
-    return ["-bios", str(firmware), *efi_disk.make_disk(disk, kernel, what.command_line(), modules)]
-
-
 @contextlib.contextmanager
 def exec_machine(kernel: Path, what: Exec, **options) -> Iterator[Machine]:
     """A machine with the reference kernel, told to exec."""
     base = tempfile.gettempdir()
     with tempfile.TemporaryDirectory(prefix="lobos-", dir=None if not re.search(r"[\s,:]", base) else "/tmp") as place:
+        told = (Path(place), kernel, what.command_line(), what.files(kernel))
         if options.get("board") is CLIPPER:
-            load, cpu = by_archive, CLIPPER.cpu
+            arguments, cpu = loaders.by_archive(*told), CLIPPER.cpu
+        elif options.get("firmware") == "efi":
+            arguments, cpu = loaders.by_efi(things_from("efi.sh")["firmware"], *told), model_for(kernel)
         else:
-            load, cpu = by_efi if options.get("firmware") == "efi" else by_multiboot, model_for(kernel)
-        arguments = load(Path(place), kernel, what)
+            arguments, cpu = loaders.by_multiboot(*told), model_for(kernel)
         yield Machine(arguments, execs=what.chain + 1, **{"cpus": what.cpus, "cpu": cpu, **options})
 
 

@@ -16,6 +16,7 @@ import boot
 import debugged
 import gdbstub
 import kit
+import loaders
 import overlay_code
 from counted import Count
 from machine import BootError, Machine
@@ -68,7 +69,7 @@ def libraries_for(program: Path, folder: Path) -> dict[str, Path]:
 
 def kexec_initramfs(things: kit.Kit, tools: dict[str, Path], image: Path, initrd: Path, system_call: str) -> bytes:
     """One whose /init execs `image` with `initrd`. `system_call` is -c, kexec_load, or -s, kexec_file_load."""
-    make = boot.cpio()
+    make = loaders.cpio()
     entries = [make.directory(name) for name in ("bin", "boot", "dev", "lib64", "proc", "sys")]
     init = INIT.format(system_call=system_call, command_line=COMMAND_LINE)
     entries += [make.program("init", init.encode()), make.program("bin/busybox", things.busybox.read_bytes()),

@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from typing import IO
 
 DEBUG_EXIT_STATUS = 3  # the reference kernel writes 1 to isa-debug-exit, and QEMU leaves with 2 * 1 + 1
-# Only the first has BIOS services; the last starts what a disk has, and comes with it: see `by_efi` in boot.py.
+# Only the first has BIOS services; the last starts what a disk has, and comes with it: see loaders.py.
 FIRMWARES = {"seabios": (), "qboot": ("-bios", "qboot.rom"), "efi": ()}
 PANIC = b"Kernel panic - not syncing"
 PIPE_SIZE = 1 << 20  # what any user may ask for

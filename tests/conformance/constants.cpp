@@ -44,7 +44,7 @@ TEMPLATE_LIST_TEST_CASE("a departure begins in the page of its code, and is told
             REQUIRE(at);
             return *at;
         };
-        const typename port::aliases where{.code = address(n), .frame = address(n + 1), .stack = address(n + 2)};
+        const departure_aliases where{.code = address(n), .frame = address(n + 1), .stack = address(n + 2)};
         CHECK(virt_range::of(where.code, port::page_size).contains(port::departure(where)));
         CHECK(virt_range::of(where.frame, port::page_size).contains(port::frame_argument(where)));
     }

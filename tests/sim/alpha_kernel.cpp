@@ -62,7 +62,7 @@ TEMPLATE_TEST_CASE(
     const auto slot = block->slot(0);
     REQUIRE(slot);
     CHECK((slot->flags & alpha::hwrpb_slot::palcode_memory_valid) != 0);
-    CHECK(alpha::facts_of(*block, 0).halt == k.processor().facts().halt);
+    CHECK(alpha::halt_request_of(*block, 0) == k.processor().facts().halt);
     REQUIRE(block->cluster_count() == 2u);
     CHECK(block->cluster(0).pages == 1);
     CHECK((block->cluster(0).usage & alpha::memory_cluster::of_console) != 0);

@@ -5,8 +5,6 @@
 #include <lobos/image/bzimage.hpp>
 #include <lobos/image/digest.hpp>
 #include <lobos/image/elf.hpp>
-#include <lobos/kernel_exec.hpp>
-#include <lobos/machine/processor.hpp>
 #include <lobos/overlay/explain.hpp>
 #include <lobos/overlay/explain_json.hpp>
 #include <lobos/survive/log.hpp>
@@ -18,41 +16,15 @@
 #include <lobos/x86/paging_4m.hpp>
 #include <lobos/x86/pvh_entry.hpp>
 
-namespace stub {
-
-using namespace lobos;
-
-struct memory {
-    void read(phys_addr at, std::span<std::byte> out);
-    void write(phys_addr at, std::span<const std::byte> in);
-};
-
-struct glue {
-    using port = x86::port<x86::paging_4m>;
-
-    const region_map& memory_map();
-    std::uint64_t memory_generation();
-    stub::memory& memory();
-    std::optional<phys_addr> allocate_page(phys_range reach);
-    bool allocate_page_at(phys_addr page);
-    void free_page(phys_addr page) noexcept;
-    std::optional<virt_addr> virtual_address(phys_addr page);
-    std::span<std::byte> allocate_workspace(std::size_t bytes);
-    void free_workspace(std::span<std::byte> space) noexcept;
-    machine::processor& processor();
-    void before_point_of_no_return() noexcept;
-};
-static_assert(kernel_glue<glue>);
-
-void line(std::string_view text);
-
-} // namespace stub
+#include "symbols_stub.hpp"
 
 namespace {
 
 using namespace lobos;
+using this_kernel = stub::glue<x86::port<x86::paging_4m>>;
+static_assert(kernel_glue<this_kernel>);
 
-template <class Contract> fault go(stub::glue& glue, const Contract& contract)
+template <class Contract> fault go(this_kernel& glue, const Contract& contract)
 {
     auto staged = prepare(glue, contract);
     if (!staged)
@@ -72,7 +44,7 @@ void say(const fault& f)
 extern "C" {
 
 void kernel_execs_linux(
-    stub::glue& glue, std::span<const extent> kernel, std::span<const extent> initrd, const sha256::digest& published)
+    this_kernel& glue, std::span<const extent> kernel, std::span<const extent> initrd, const sha256::digest& published)
 {
     const linux_request request{.command_line = std::string_view{"quiet", 5}};
     const staged_file file{glue.memory(), kernel};
@@ -85,7 +57,7 @@ void kernel_execs_linux(
     say(go(glue, x86::linux32_entry{*image, {.acpi_rsdp = 0xe0000_pa}}));
 }
 
-void kernel_execs_paged(stub::glue& glue, std::span<const extent> kernel, std::span<const multiboot_module> modules)
+void kernel_execs_paged(this_kernel& glue, std::span<const extent> kernel, std::span<const multiboot_module> modules)
 {
     const auto image = load_elf32(staged_file{glue.memory(), kernel}, x86::elf_machine);
     if (!image)
@@ -96,7 +68,7 @@ void kernel_execs_paged(stub::glue& glue, std::span<const extent> kernel, std::s
     say(go(glue, *contract));
 }
 
-void kernel_execs_flat(stub::glue& glue, std::span<const extent> kernel, std::span<const extent> initrd)
+void kernel_execs_flat(this_kernel& glue, std::span<const extent> kernel, std::span<const extent> initrd)
 {
     const staged_file file{glue.memory(), kernel}, module{glue.memory(), initrd};
     auto image = is_multiboot2(file) ? load_multiboot2(file) : is_pvh(file) ? load_pvh(file) : load_multiboot(file);
@@ -115,7 +87,7 @@ void kernel_execs_flat(stub::glue& glue, std::span<const extent> kernel, std::sp
         start(x86::multiboot_entry::make(*image, modules, std::string_view{"quiet", 5}));
 }
 
-void kernel_execs_wider(stub::glue& glue, std::span<const extent> kernel)
+void kernel_execs_wider(this_kernel& glue, std::span<const extent> kernel)
 {
     const staged_file file{glue.memory(), kernel};
     const auto image = is_elf(file) ? load_elf64(file, x86::elf_machine_64)
@@ -128,7 +100,7 @@ void kernel_execs_wider(stub::glue& glue, std::span<const extent> kernel)
     say(go(glue, *contract));
 }
 
-void kernel_starts(stub::glue& glue, phys_addr info, region_map& map, std::span<char> out)
+void kernel_starts(this_kernel& glue, phys_addr info, region_map& map, std::span<char> out)
 {
     const multiboot_reader reader{glue.memory(), info};
     if (const auto read = reader.read_memory_map(map); !read)
@@ -139,7 +111,7 @@ void kernel_starts(stub::glue& glue, phys_addr info, region_map& map, std::span<
                 stub::line(*name);
 }
 
-void kernel_logs(stub::glue& glue, phys_range region)
+void kernel_logs(this_kernel& glue, phys_range region)
 {
     using log = surviving_log<stub::memory>;
     auto found = log::find(glue.memory(), glue.memory_map());

@@ -5,45 +5,16 @@
 #include <lobos/alpha/linux_entry.hpp>
 #include <lobos/alpha/linux_parameters.hpp>
 #include <lobos/alpha/virtual_page_table.hpp>
-#include <lobos/kernel_exec.hpp>
 #include <lobos/machine/exceptions.hpp>
 #include <lobos/machine/palcode.hpp>
-#include <lobos/machine/processor.hpp>
 
-namespace stub {
-
-using namespace lobos;
-
-struct memory {
-    void read(phys_addr at, std::span<std::byte> out);
-    void write(phys_addr at, std::span<const std::byte> in);
-};
-result<phys_addr> frame();
-void keep(fault f);
-void line(std::string_view text);
-
-struct glue {
-    using port = alpha::port;
-
-    const region_map& memory_map();
-    std::uint64_t memory_generation();
-    stub::memory& memory();
-    std::optional<phys_addr> allocate_page(phys_range reach);
-    bool allocate_page_at(phys_addr page);
-    void free_page(phys_addr page) noexcept;
-    std::optional<virt_addr> virtual_address(phys_addr page);
-    std::span<std::byte> allocate_workspace(std::size_t bytes);
-    void free_workspace(std::span<std::byte> space) noexcept;
-    machine::processor& processor();
-    void before_point_of_no_return() noexcept;
-};
-static_assert(kernel_glue<glue>);
-
-} // namespace stub
+#include "symbols_stub.hpp"
 
 namespace {
 
 using namespace lobos;
+using this_kernel = stub::glue<alpha::port>;
+static_assert(kernel_glue<this_kernel>);
 
 result<void> all_of_it(stub::memory& memory, phys_addr at, std::span<std::byte> out, alpha::hwpcb& context)
 {
@@ -93,11 +64,11 @@ result<void> all_of_it(stub::memory& memory, phys_addr at, std::span<std::byte> 
 
 /// The ways in, so that nothing is dropped as unused.
 extern "C" void alpha_execs_linux(
-    stub::glue& glue, std::span<const extent> kernel, std::span<const extent> initrd, phys_addr hwrpb)
+    this_kernel& glue, std::span<const extent> kernel, std::span<const extent> initrd, phys_addr hwrpb)
 {
     const alpha::linux_request request{.command_line = std::string_view{"quiet", 5}};
     const staged_file file{glue.memory(), kernel};
-    const auto alone = alpha::load_linux(file, request, glue.memory_map());
+    const auto alone = alpha::load_linux(file, request);
     const auto image = alpha::load_linux(file, staged_file{glue.memory(), initrd}, request, glue.memory_map());
     if (!alone || !image)
         return stub::keep(alone ? image.error() : alone.error());

@@ -135,7 +135,7 @@ template <class Paging, class Entry = Paging> struct departing {
         x86::overlay_code parts{};
         for (std::size_t i = 0; i < x86::pieces; ++i)
             parts.parts[i] = code[i];
-        const x86::departure_aliases aliases{
+        const departure_aliases aliases{
             virt_addr::at(code_alias), virt_addr::at(frame_alias), virt_addr::at(stack_alias)};
         x86::frame_writer<Paging, byte_memory> writer{memory, plan, way, aliases, running};
         if (const auto put = writer.put_code(parts); !put)

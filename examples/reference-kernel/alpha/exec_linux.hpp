@@ -23,7 +23,7 @@ inline lobos::text_line exec_linux(const exec_request& request, std::string_view
     };
     const image_bytes kernel = request.image.source();
     if (initrd.empty())
-        return enter(alpha::load_linux(kernel, wanted, request.host.map));
+        return enter(alpha::load_linux(kernel, wanted));
     return with_file(request, initrd, [&](const file_in_memory& file) {
         return enter(alpha::load_linux(kernel, file.source(), wanted, request.host.map));
     });

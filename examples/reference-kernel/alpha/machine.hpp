@@ -37,7 +37,6 @@ public:
     lobos::alpha::machine_facts told() const
     {
         auto facts = lobos::alpha::facts_of(*block, lobos::machine::call_pal<lobos::alpha::pal::whami>());
-        facts.halt = {};                                             // nobody looks into a copy
         facts.reset = {lobos::virt_addr::at(io_space + 0x64), 0xfe}; // as reset() does
         return facts;
     }

@@ -60,8 +60,7 @@ inline result<void> add_sides(linux_image& image, phys_addr start, phys_addr las
 /// Says what must lie where. Faults: those of load_kernel_file; command_line_too_long (at: its length; a NUL in it is
 /// one too); unsupported (at: the entry, which is not the first byte of the image, in kseg); misaligned, bad_range (at:
 /// the first byte, which is no multiple of 64 KiB or has no room below; or the last, with no room behind), no_space.
-template <image_source K>
-result<linux_image> load_linux(const K& file, const linux_request& wanted, const region_map&)
+template <image_source K> result<linux_image> load_linux(const K& file, const linux_request& wanted)
 {
     if (wanted.command_line.size() > linux_page::longest_command_line || has_terminator(wanted.command_line))
         return refuse(fault_code::command_line_too_long, stage::loading, wanted.command_line.size());
@@ -89,7 +88,7 @@ result<linux_image> load_linux(const K& file, const linux_request& wanted, const
 template <image_source K, image_source I>
 result<linux_image> load_linux(const K& file, const I& initrd, const linux_request& wanted, const region_map& map)
 {
-    auto image = load_linux(file, wanted, map);
+    auto image = load_linux(file, wanted);
     if (!image)
         return image;
     const byte_count size = initrd.size();

@@ -76,17 +76,25 @@ constexpr result<void> is_unchanged(const machine_facts& then, const machine_fac
     return {};
 }
 
-/// The facts that the HWRPB knows of the processor `whami`: VPTB, whether it is the primary one, and where it looks
-/// when it halts. Nobody but the running kernel knows its `table_root` and its `status`.
+/// The facts that the HWRPB, or a copy of it, knows of the processor `whami`: VPTB, and whether it is the primary one.
+/// Nobody but the running kernel knows its `table_root` and its `status`.
 template <physical_memory Memory>
 machine_facts facts_of(const hwrpb_reader<Memory>& block, std::uint64_t whami)
 {
     machine_facts f{};
     f.vptb = virt_addr::at(block.fixed().vptb);
     f.primary = whami == block.fixed().primary_cpu;
-    if (whami < block.fixed().slot_count && block.slot(whami))
-        f.halt.flags = block.slot_address(whami) + byte_count::of(offsetof(hwrpb_slot, flags));
     return f;
+}
+
+/// Where the console looks when the processor `whami` halts. Precondition: `block` is the console's own, for nobody
+/// looks into a copy.
+template <physical_memory Memory>
+halt_request halt_request_of(const hwrpb_reader<Memory>& block, std::uint64_t whami)
+{
+    if (whami >= block.fixed().slot_count || !block.slot(whami))
+        return {};
+    return {block.slot_address(whami) + byte_count::of(offsetof(hwrpb_slot, flags))};
 }
 
 /// `told`, as it is on the processor that runs: with its `status`, and with the root that the running tables name,

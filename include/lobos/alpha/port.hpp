@@ -28,13 +28,6 @@ struct entry_registers {
     friend constexpr bool operator==(const entry_registers&, const entry_registers&) = default;
 };
 
-/// Where the running kernel has the pages of the departure.
-struct departure_aliases {
-    virt_addr code;
-    virt_addr frame;
-    virt_addr stack; ///< not used: the copy has its stack in kseg
-};
-
 /// A processor, real or simulated.
 template <class P>
 concept processor = requires(P& p, virt_addr code, virt_addr frame) {
@@ -53,7 +46,6 @@ struct port {
     using facts = machine_facts;
     using registers = entry_registers;
     using entry_state = alpha::entry_state;
-    using aliases = departure_aliases;
     struct route {};                            ///< there is but one
     static constexpr bool skips_in_plan = true; // the loop of <lobos/machine/overlay.hpp> has no other way
 
@@ -99,8 +91,8 @@ struct port {
     /// mapping_conflict (at: VPTB, when something is mapped there), bad_range (at: a trail that kseg does not reach),
     /// and those of virtual_page_table and make_hwpcb.
     template <physical_memory M>
-    static result<void> write_machinery(M& memory, exec_plan& plan, const route&, const aliases&, const facts& running,
-        const overlay_code& code, const registers& values, const overlay_program& program)
+    static result<void> write_machinery(M& memory, exec_plan& plan, const route&, const departure_aliases&,
+        const facts& running, const overlay_code& code, const registers& values, const overlay_program& program)
     {
         for (const virt_addr vptb : {running.vptb, linux_vptb})
             if (const auto seen = see_root_at(vptb, memory, plan.new_root); !seen)
@@ -166,13 +158,13 @@ struct port {
     }
 
     /// Where the departure begins: code at the running kernel's address, the first of the pieces.
-    static constexpr virt_addr departure(const aliases& where)
+    static constexpr virt_addr departure(const departure_aliases& where)
     {
         return where.code + byte_count::of(sizeof(code_page_head));
     }
 
     /// And what it is told: where the frame is.
-    static constexpr virt_addr frame_argument(const aliases& where) { return where.frame; }
+    static constexpr virt_addr frame_argument(const departure_aliases& where) { return where.frame; }
 
 private:
     template <physical_memory M> static result<void> see_root_at(virt_addr vptb, M& memory, phys_addr root)

@@ -36,7 +36,7 @@ public:
     /// `safe` are the regions that have been taken. `frames` and faults are as for clone_page_tables; and bad_range
     /// (at: first byte of what the running kernel's mode does not reach).
     template <physical_memory M, class Frames>
-    result<void> make_for_copy(M& memory, phys_addr running_root, const Port::aliases& aliases,
+    result<void> make_for_copy(M& memory, phys_addr running_root, const departure_aliases& aliases,
         std::span<const overlay_step> steps, std::span<const safe_region> safe, Frames&& frames)
     {
         const virt_range kept[] = {virt_range::of(aliases.code, page_size), virt_range::of(aliases.frame, page_size),

@@ -369,7 +369,7 @@ private:
     preparation_room room_ = {};
     std::optional<preparation_room> wanted_ = {};
     port::route way_ = {};
-    port::aliases aliases_ = {};
+    departure_aliases aliases_ = {};
     exec_plan plan_ = {};
     std::span<planner_run> runs_ = {};
     std::span<overlay_step> steps_ = {};

@@ -21,6 +21,13 @@ namespace lobos {
 /// Whether the copy runs with virtual memory on, as LOBOS does it, or off, as bootimg and Two Kernel Monte do.
 enum class copy_regime : std::uint8_t { paged, unpaged };
 
+/// Where the running kernel has the pages of the departure, which goes on at these addresses when the tables change.
+struct departure_aliases {
+    virt_addr code;
+    virt_addr frame;
+    virt_addr stack;
+};
+
 struct exec_plan {
     byte_count page; ///< the size of the machine's pages, in which safe memory is taken
 

@@ -32,11 +32,6 @@ struct entry_registers {
     std::uint32_t real_base = 0; ///< for `real_16`: of its 64 KB segment
 };
 
-/// Where the running kernel has the pages of the switch.
-struct departure_aliases {
-    virt_addr code, frame, stack;
-};
-
 template <paging_traits Paging, physical_memory M> class frame_writer {
     static constexpr bool from_long = is_long(mode_of_traits<Paging>());
 

@@ -35,7 +35,6 @@ template <paging_traits Paging> struct port {
     using registers = entry_registers;
     using entry_state = x86::entry_state;
     using route = x86::route;
-    using aliases = departure_aliases;
     static constexpr bool skips_in_plan = true; // the loop of <lobos/machine/overlay.hpp> has no other way
     static constexpr bool from_long = is_long(mode_of_traits<Paging>());
 
@@ -97,7 +96,7 @@ template <paging_traits Paging> struct port {
     /// Fills code page, frame and pages of modes. Everything they name is in place in `plan`.
     /// Faults: those of frame_writer.
     template <physical_memory M>
-    static result<void> write_machinery(M& memory, exec_plan& plan, const route& way, const aliases& where,
+    static result<void> write_machinery(M& memory, exec_plan& plan, const route& way, const departure_aliases& where,
         const facts& running, const overlay_code& code, const registers& values, const overlay_program& program)
     {
         frame_writer<Paging, M> writer{memory, plan, way, where, running};
@@ -122,13 +121,13 @@ template <paging_traits Paging> struct port {
     }
 
     /// Where the departure begins: code at the running kernel's address.
-    static constexpr virt_addr departure(const aliases& where)
+    static constexpr virt_addr departure(const departure_aliases& where)
     {
         return where.code + byte_count::of(sizeof(code_page_head));
     }
 
     /// And what it is told: where the frame's middle is.
-    static constexpr virt_addr frame_argument(const aliases& where)
+    static constexpr virt_addr frame_argument(const departure_aliases& where)
     {
         return where.frame + byte_count::of(departure_frame::middle);
     }

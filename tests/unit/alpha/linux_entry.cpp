@@ -77,8 +77,7 @@ private:
     result<linux_image> load(std::uint64_t initrd, std::string_view command_line)
     {
         const linux_request wanted{.command_line = command_line};
-        return initrd == 0 ? load_linux(file, wanted, w.map.map)
-                           : load_linux(file, hollow_file{initrd}, wanted, w.map.map);
+        return initrd == 0 ? load_linux(file, wanted) : load_linux(file, hollow_file{initrd}, wanted, w.map.map);
     }
 };
 

@@ -31,7 +31,7 @@ fault loading(fault_code code, std::uint64_t at)
 
 result<linux_image> load(const alpha_elf_builder& kernel, const linux_request& wanted = {})
 {
-    return load_linux(scattered_file{kernel.build()}, wanted, machine.map);
+    return load_linux(scattered_file{kernel.build()}, wanted);
 }
 result<linux_image> load_with(std::uint64_t initrd, const linux_request& wanted = {},
     const alpha_elf_builder& kernel = alpha_kernel(), const region_map& map = machine.map)

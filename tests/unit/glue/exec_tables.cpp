@@ -41,7 +41,7 @@ constexpr phys_range page_at(std::uint64_t at)
 
 /// A running kernel with three pages of the switch, and all that an exec is made of, each in pages of its own.
 struct exec : table_world<paging> {
-    static constexpr x86::departure_aliases aliases{0xc010'0000_va, 0xc020'0000_va, 0xc030'0000_va};
+    static constexpr departure_aliases aliases{0xc010'0000_va, 0xc020'0000_va, 0xc030'0000_va};
 
     exec_plan plan;
     std::vector<overlay_step> steps{
