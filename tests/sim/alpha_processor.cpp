@@ -156,6 +156,46 @@ TEST_CASE("the guard halts as often as somebody goes on")
     CHECK(world.processor().continued_halts == 0);
 }
 
+TEST_CASE("the guard has a device reset the machine once its record is there, and halts if that does nothing")
+{
+    // A register at an address of I/O, which bit 40 of kseg's is bit 43 of. What is stored there shows in the memory
+    // that stands for it.
+    constexpr phys_addr device = phys_addr::at(0x801'fc00'0064);
+    noted_world<sim::alpha_kernel> world{5};
+    auto& memory = world.machine.memory();
+    auto& cpu = world.processor();
+    memory.add_ram(phys_range::of(device, 1_bytes));
+    cpu.model = sim::alpha_model::ev67();
+    cpu.reset = {virt_addr::at(0xffff'fd01'fc00'0064), 0xfe};
+    const alpha_image image = world.image();
+    auto staged = prepare(world.machine, image, {.trail = trail});
+    REQUIRE(staged);
+    std::uint64_t stored_at = 0; // the instruction's number
+    cpu.before_each_instruction = [&](sim::alpha_processor& p) {
+        if (p.copying == 20 && p.exceptions == 0)
+            p.deliver(alpha_exception::machine_check(0x670, 0));
+        if (stored_at == 0 && p.record.first(sim::access_kind::write, phys_range::of(device, 1_bytes)))
+            stored_at = p.executed;
+    };
+    REQUIRE(std::holds_alternative<sim::alpha_halted>(run_alpha(*staged)));
+    const auto store_of = [&](phys_addr at, byte_count size) {
+        return cpu.record.first(sim::access_kind::write, phys_range::of(at, size));
+    };
+    const auto reset = store_of(device, 1_bytes);
+    REQUIRE(reset);
+    CHECK(reset->range() == phys_range::of(device, 1_bytes)); // a byte, once
+    CHECK(reset->first == reset->last);
+    CHECK(load<std::uint8_t>(memory, device) == 0xfe);
+    CHECK(world.note().exception == 1);
+    const auto record = store_of(trail + byte_count::of(offsetof(breadcrumb, exception)), 4_bytes);
+    const auto request = store_of(cpu.facts().halt.flags, 8_bytes);
+    REQUIRE(record);
+    REQUIRE(request);
+    CHECK(record->last < reset->first);
+    CHECK(request->last < reset->first);
+    CHECK(cpu.executed - stored_at > 10'000); // the device takes its time
+}
+
 TEMPLATE_TEST_CASE("what the overlay must not leave out", "", sim::alpha_kernel, sim::mapped_alpha_kernel)
 {
     SECTION("imb: what was copied need not be what is executed")

@@ -29,6 +29,7 @@ public:
     bool compiled_for_bytes = false; ///< the kernel was compiled for a processor with loads and stores of bytes
     bool primary = true;
     alpha::halt_request halt_word;
+    alpha::reset_store reset; ///< what the kernel knows of a device; there is none unless a test makes one
 
     /// Called before each instruction of the overlay, and before the new kernel's first.
     std::function<void(alpha_processor&)> before_each_instruction;
@@ -44,7 +45,7 @@ public:
             .status = priority,
             .primary = primary,
             .halt = halt_word,
-            .reset = {}}; // there are no devices
+            .reset = reset};
     }
 
     alpha::overlay_code code() const { return alpha_code::pieces(compiled_for_bytes); }
