@@ -98,7 +98,7 @@ TEST_CASE("a file of pages far from each other takes more tables than were recko
 {
     // A table maps 2 MiB, and each page lies in others; the tables are nowhere neighbours.
     constexpr byte_count ram = 2_GiB;
-    constexpr std::size_t count = 600;
+    const std::size_t count = effort(300u, 600u, 600u);
     sim::basic_x86_kernel<x86::paging_4level> machine{ram, 7};
     bytes file(count * 0x1000);
     for (std::size_t i = 0; i < file.size(); ++i)
@@ -131,7 +131,7 @@ TEST_CASE("a file of pages far from each other takes more tables than were recko
 TEST_CASE("regions that survive are listed with the tables, and find room there, too")
 {
     // Around the number at which the tables alone just fill the list.
-    for (std::size_t count = 96; count <= 176; count += 8 * stride(std::size_t{3})) {
+    for (std::size_t count = 96; count <= 176; count += 8 * stride(std::size_t{5})) {
         CAPTURE(count);
         sim::basic_x86_kernel<x86::paging_4level> machine{1_GiB, 7};
         std::vector<extent> extents;

@@ -234,8 +234,9 @@ TEST_CASE("unequal runs that wait for each other are cut", "[plan][planner]")
     check(planned{}.copy(0x1000, 0x7000, {piece(0x3800, 0x4800), piece(0x1000, 0x2800)}).make());
 
     // However long the other: bytes that turn by less than a page do not become as many steps.
+    const std::uint64_t size = effort(0x2'0000u, 0x10'0000u, 0x10'0000u);
     const auto turned_by_bytes =
-        planned{}.copy(0x1000, 0x10'0000, {piece(0x1123, 0xf'fedd), piece(0x1000, 0x123)}).make();
+        planned{}.copy(0x1000, size, {piece(0x1123, size - 0x123), piece(0x1000, 0x123)}).make();
     check(turned_by_bytes);
     CHECK(turned_by_bytes.cost->steps == 3);
     CHECK(turned_by_bytes.cost->bounced.raw() == 0x123);

@@ -2,6 +2,7 @@
 #include <lobos/x86/departure_rules.hpp>
 
 #include <tests/support/departing.hpp>
+#include <tests/support/effort.hpp>
 
 using namespace lobos;
 using namespace lobos::test;
@@ -487,7 +488,7 @@ TEST_CASE("every gate is a present interrupt gate of ring 0 to code in the code 
 {
     const auto try_all = [](const auto& good, std::uint64_t page, bool is_64, std::uint64_t guard, std::uint64_t code,
                              std::uint64_t data) {
-        for (std::uint64_t v = 0; v < 32; ++v) {
+        for (std::uint64_t v = 0; v < 32; v += stride<std::uint64_t>(2)) { // that of the NMI among them
             const std::uint64_t gate = page + 3072 + v * (is_64 ? 16 : 8);
             const std::uint64_t handler = guard + (v == 2 ? 160 : 5 * v);
             CAPTURE(page, v);
