@@ -28,7 +28,7 @@ TEMPLATE_LIST_TEST_CASE("every byte of the page counts", "[x86][linux_rules]", a
             ++refused;
         }
     }
-    CHECK(refused > 7900 / step);
+    CHECK(refused > 8000 / step);
     CHECK(told.verdict() == no_fault);
 }
 
