@@ -12,8 +12,7 @@
 // asserts every one of them.
 asm("lobos_at = 0\n\t"
     ".irp field, self, context_physical, guard, copy, leave, program_physical, entry, argument, vptb, trail, "
-    "halt_flags, "
-    "halt_action, halt_mask, reset_at, reset_value\n\t"
+    "halt_flags, halt_action, halt_mask, reset_at, reset_value\n\t"
     "lobos_\\field = lobos_at\n\t"
     "lobos_at = lobos_at + 8\n\t"
     ".endr");
