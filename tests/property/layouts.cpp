@@ -225,7 +225,7 @@ TEMPLATE_TEST_CASE_SIG("every layout of a few pages, share", "[property][plan][e
     constexpr std::size_t injections[] = {1, 2, 7, 34, 209, 1546, 13'327, 130'922};
     workshop shop;
     std::size_t all = 0;
-    const auto pages = effort<std::size_t>(4, 6, most_pages);
+    const auto pages = effort<std::size_t>(5, 6, most_pages);
     for (std::size_t n = 0; n <= pages; ++n) {
         std::size_t found = 0;
         std::size_t cases = 0;
