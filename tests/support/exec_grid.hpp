@@ -163,7 +163,7 @@ inline void check_state(
     CHECK(state.cs == code);
     for (const std::uint16_t selector : {state.ds, state.es, state.fs, state.gs, state.ss})
         CHECK(selector == data);
-    CHECK(state.flat);
+    CHECK(state.flat == !(to.stays && to.code_64())); // the running kernel's data has no limit
     CHECK(state.code_64 == to.code_64());
     CHECK(state.paging == to.paging);
     CHECK((state.cr0 & x86::cr0::protection) != 0);

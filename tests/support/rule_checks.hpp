@@ -75,14 +75,12 @@ inline fault rule_5(sound_plan& p)
         return rules::reach_is_mapped<sound_plan::paging>(c);
     });
 }
-/// Rule 5 for one write.
-inline fault rule_5(sound_plan& p, verified_write w)
+/// Rule 5 for one step.
+inline fault rule_5(sound_plan& p, overlay_step s)
 {
-    return broken(p, [&](auto& c) {
-        p.writes = {w};
-        c.writes = p.writes;
-        return rules::reach_is_mapped<sound_plan::paging>(c);
-    });
+    p.steps = {s};
+    p.lay_out();
+    return broken(p, [](auto& c) { return rules::reach_is_mapped<sound_plan::paging>(c); });
 }
 inline fault rule_6(sound_plan& p)
 {

@@ -20,17 +20,18 @@ namespace lobos {
 enum class fault_code : std::uint8_t {
     // What the machine or the embedder could not give.
     no_memory,        ///< the glue had no page, or no workspace (at: bytes asked for, 0 for one page)
-    no_space,         ///< the storage handed in is too small (at: entries needed, at least)
+    no_space,         ///< the storage handed in is too small (at: entries needed, at least; of a text or code, bytes)
     no_room,          ///< no hole in usable memory for a part of the image (at: its size)
     too_many_regions, ///< more regions than the receiving format can hold (at: how many)
 
     too_many_cuts, ///< sources lie across destinations so finely that planning does not end in time (at: runs left)
 
     // What is wrong with an image or its parameters.
-    unknown_format,        ///< neither of the formats known (at: file offset)
-    truncated_image,       ///< the file ends before what its header promises (at: first missing file offset)
-    bad_header,            ///< a header field contradicts the format (at: file offset of the field)
-    unsupported,           ///< a valid image that needs what lobos does not do (at: file offset of the field)
+    unknown_format,  ///< neither of the formats known (at: file offset)
+    truncated_image, ///< the file ends before what its header promises (at: first missing file offset)
+    bad_header,      ///< a header field contradicts the format (at: file offset of the field)
+    unsupported,     ///< it needs what lobos does not do (at: of an image, file offset of the field; of the machine,
+                     ///< the register, or the state that was asked for)
     command_line_too_long, ///< (at: its length without the terminator)
     empty_image,           ///< nothing to load, or an initrd of no bytes (at: 0)
     digest_mismatch,       ///< the file's checksum is not the one expected (at: 0)
@@ -48,17 +49,19 @@ enum class fault_code : std::uint8_t {
     image_not_covered,          ///< a part of the image is never written (at: destination of the segment)
     not_mapped,                 ///< the overlay will touch an address that the new tables do not map there (at: it)
     not_writable,               ///< as above, mapped read-only (at: it)
+    not_executable,             ///< as above, where instructions are fetched (at: it)
     outside_safe_region,        ///< code, stack, plan, tables or descriptors lie in no safe region (at: first byte)
     safe_regions_overlap,       ///< (at: first common byte)
     switch_page_differs,        ///< the page of the switch maps differently in old and new tables (at: virtual)
-    bad_descriptor_table,       ///< too short, or a selector of the handoff is not what it must be (at: selector)
+    bad_descriptor_table,       ///< it, or what is in it, is not what the handoff needs (at: selector, base, limit, or
+                                ///< the handler of a gate)
     entry_not_in_image,         ///< (at: entry)
     entry_contract_broken,      ///< the machine state or a table the image's entry relies on is not met (at: which)
 
     // What page tables can be wrong about.
     bad_page_table,   ///< an entry with reserved bits, or a table outside memory (at: entry's physical address)
     mapping_conflict, ///< two mappings want one virtual address (at: it)
-    misaligned,       ///< not a multiple of the page size (at: it)
+    misaligned,       ///< not a multiple of the page size, or of what else it is counted in (at: it)
 
     // What keeps a machine from being left.
     memory_encrypted, ///< what lies in memory is not what another kernel would read (at: CR4)
@@ -141,6 +144,7 @@ constexpr std::string_view to_string(fault_code code)
     case fault_code::image_not_covered: return "part of the image is never written"sv;
     case fault_code::not_mapped: return "address is not mapped in the new tables"sv;
     case fault_code::not_writable: return "address is not writable in the new tables"sv;
+    case fault_code::not_executable: return "address cannot be executed in the new tables"sv;
     case fault_code::outside_safe_region: return "not inside a safe region"sv;
     case fault_code::safe_regions_overlap: return "safe regions overlap"sv;
     case fault_code::switch_page_differs: return "page of the switch maps differently"sv;

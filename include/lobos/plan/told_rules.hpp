@@ -96,13 +96,15 @@ private:
 };
 
 /// `r` is mapped one to one and writable in the tables that the image is entered on, which are of mode `T`; and it may
-/// be executed, if asked for. Faults: not_mapped, not_writable (at: address).
+/// be executed, if asked for. Faults: not_mapped, not_writable, not_executable (at: address).
 template <paging_traits T, class C> result<void> one_to_one(const C& c, phys_range r, bool executable)
 {
     for (std::optional<phys_addr> at = r.first(); at && *at <= r.last();) {
         const auto found = walk<T>(c.memory, c.plan.entry_root, virt_addr::at(at->raw()));
-        if (!found || found->physical != *at || (executable && !found->executable))
+        if (!found || found->physical != *at)
             return refuse(fault_code::not_mapped, stage::verifying, *at);
+        if (executable && !found->executable)
+            return refuse(fault_code::not_executable, stage::verifying, *at);
         if (found->rights != access::read_write)
             return refuse(fault_code::not_writable, stage::verifying, *at);
         at = checked_add(phys_addr::at(found->page.last().raw()), byte_count::of(1));

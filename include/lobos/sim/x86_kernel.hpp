@@ -150,7 +150,9 @@ private:
     void load_segments()
     {
         constexpr std::uint64_t code = shape.is_long() ? 0x00af'9a00'0000'ffff : 0x00cf'9a00'0000'ffff;
-        constexpr std::uint64_t words[] = {0, code, 0x00cf'9200'0000'ffff, 0x0000'8900'0000'0067,
+        // 64-bit mode needs neither base nor limit of data, and many a kernel leaves them out.
+        constexpr std::uint64_t data = shape.is_long() ? 0x0000'9200'0000'0000 : 0x00cf'9200'0000'ffff;
+        constexpr std::uint64_t words[] = {0, code, data, 0x0000'8900'0000'0067,
             shape.is_long() ? linear_base >> 32 : 0}; // the last is the upper half of a task's
         constexpr std::size_t count = shape.is_long() ? 5 : 4;
         const auto table = std::as_bytes(std::span{words}.first(count));

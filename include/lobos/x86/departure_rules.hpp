@@ -28,7 +28,8 @@ public:
     }
 
     /// Faults: entry_contract_broken (at: frame, code page or table page that does not agree with the plan),
-    /// bad_descriptor_table (at: selector, base of a table, or handler of a gate), not_mapped (at: linear address).
+    /// bad_descriptor_table (at: selector, base of a table, or handler of a gate), not_mapped, not_writable,
+    /// not_executable (at: linear address).
     result<void> hold() const
     {
         result<void> held = fields_agree();
@@ -127,16 +128,18 @@ private:
     {
         const virt_addr last = virt_addr::at(frame_.stack_alias - 1);
         const phys_addr wanted = plan_.stack + (page_size - byte_count::of(1));
-        return alike(last, wanted);
+        return alike(last, wanted, access::read_write); // an exception pushes there, under either tables
     }
 
-    /// `v` is `wanted` in the running tables and in the new ones.
-    result<void> alike(virt_addr v, phys_addr wanted) const
+    /// `v` is `wanted` in the running tables and in the new ones, with these rights at least.
+    result<void> alike(virt_addr v, phys_addr wanted, access rights) const
     {
         for (const phys_addr root : {plan_.running_root, plan_.new_root}) {
             const auto found = walk<Paging>(memory_, root, v);
             if (!found || found->physical != wanted)
                 return refuse(fault_code::not_mapped, stage::verifying, v);
+            if (rights == access::read_write && found->rights != access::read_write)
+                return refuse(fault_code::not_writable, stage::verifying, v);
         }
         return {};
     }
@@ -182,25 +185,32 @@ private:
         return {};
     }
 
-    /// `selector` names a data segment; or none, which 64-bit code can do without [intel/vol3 §3.4.4], if
-    /// `may_be_none`.
+    /// `selector` names a data segment. What only 64-bit code will use may be none, and has neither base nor limit
+    /// [intel/vol3 §3.4.4].
     result<void> data_selector_is_sound(
-        phys_addr page, const pseudo_descriptor& gdt, std::uint64_t selector, bool may_be_none) const
+        phys_addr page, const pseudo_descriptor& gdt, std::uint64_t selector, bool for_64_bits) const
     {
-        if (selector == 0 && may_be_none)
+        if (selector == 0 && for_64_bits)
             return {};
-        return selector_is(page, gdt, selector, is_data);
+        return selector_is(page, gdt, selector, for_64_bits ? is_data_64 : is_data);
     }
+    /// All of `bits` as in `wanted`.
+    static bool has(std::uint64_t word, std::uint64_t bits, std::uint64_t wanted) { return (word & bits) == wanted; }
     static bool is_code_32(std::uint64_t word)
     {
         return segment_word::is_flat(word, segment_descriptor::type::code_execute_read);
     }
     static bool is_code_64(std::uint64_t word)
     {
-        return (word | segment_word::accessed) == segment_word::code_64() ||
-            ((word & segment_word::long_mode) != 0 && (word & segment_word::default_32) == 0 &&
-                (word & segment_word::executable) != 0 && (word & segment_word::not_system) != 0 &&
-                (word & segment_word::present) != 0 && (word & segment_word::privilege) == 0);
+        using w = segment_word;
+        constexpr std::uint64_t wanted = w::accessed | w::executable | w::not_system | w::present | w::long_mode;
+        return has(word, wanted | w::privilege | w::default_32, wanted);
+    }
+    static bool is_data_64(std::uint64_t word)
+    {
+        using w = segment_word;
+        constexpr std::uint64_t wanted = w::accessed | w::writable | w::not_system | w::present;
+        return has(word, wanted | w::privilege | w::executable, wanted);
     }
     static bool is_data(std::uint64_t word)
     {
@@ -235,7 +245,7 @@ private:
         const std::uint64_t linear = frame_.gdt.base - offsetof(table_page, descriptors);
         if (const auto held = tables_in(plan_.frame, linear, frame_.gdt, frame_.idt); !held)
             return held;
-        if (const auto held = alike(virt_addr::at(linear), plan_.frame); !held)
+        if (const auto held = alike(virt_addr::at(linear), plan_.frame, access::read_only); !held)
             return held;
         const auto code =
             selector_is(plan_.frame, frame_.gdt, frame_.code_selector, [](auto w) { return is_code(w, from_long); });
@@ -298,11 +308,12 @@ private:
         for (const phys_addr page : {plan_.code, plan_.frame, plan_.stack, plan_.mode_pages[0]}) {
             const bool tables = page == plan_.mode_pages[0];
             const auto found = walk<Entry>(memory_, plan_.entry_root, virt_addr::at(page.raw()));
-            const bool there = found && found->physical == (tables && ends_long() ? plan_.mode_pages[1] : page) &&
-                (page != plan_.code || found->executable) &&
-                (page != plan_.stack || found->rights == access::read_write);
-            if (!there)
+            if (!found || found->physical != (tables && ends_long() ? plan_.mode_pages[1] : page))
                 return refuse(fault_code::not_mapped, stage::verifying, page);
+            if (page == plan_.code && !found->executable)
+                return refuse(fault_code::not_executable, stage::verifying, page);
+            if (page == plan_.stack && found->rights != access::read_write)
+                return refuse(fault_code::not_writable, stage::verifying, page);
         }
         return {};
     }

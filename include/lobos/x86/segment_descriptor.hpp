@@ -57,12 +57,9 @@ struct segment_word {
         return (encode({base, 0, what}) & ~(default_32 | granular)) | 0xffff;
     }
 
-    /// True for a present 32-bit segment of privilege 0 over all 4 GB: what every way out loads.
-    static constexpr bool is_flat(word w, segment_descriptor::type what)
-    {
-        const word expected = encode({0, 0xfffff, what});
-        return (w | accessed) == expected;
-    }
+    /// True for a present 32-bit segment of privilege 0 over all 4 GB, marked as accessed so that loading it writes
+    /// nothing: what every way out loads.
+    static constexpr bool is_flat(word w, segment_descriptor::type what) { return w == encode({0, 0xfffff, what}); }
 };
 static_assert(descriptor_traits<segment_word>);
 

@@ -13,12 +13,13 @@ TEST_CASE("rule 5: what the overlay touches is mapped one to one", "[plan][rules
 {
     sound_plan p;
     const phys_addr root = p.plan.new_root;
+    const phys_addr first_written = phys_addr::at(p.steps.front().destination);
     const struct {
         phys_addr page; // a 4 MB page
         fault unmapped; // what is missed first
         fault read_only;
     } places[] = {
-        {sound_plan::kernel, refused(not_mapped, sound_plan::kernel), refused(not_writable, sound_plan::kernel)},
+        {sound_plan::kernel, refused(not_mapped, first_written), refused(not_writable, first_written)},
         {sound_plan::staged, refused(not_mapped, 0x0080'0800_pa), no_fault},
         {sound_plan::code, refused(not_mapped, sound_plan::code), refused(not_writable, sound_plan::stack)},
         {sound_plan::bounce, refused(not_mapped, sound_plan::bounce), refused(not_writable, sound_plan::bounce)},
@@ -53,7 +54,7 @@ TEST_CASE("rule 5: what is there without tables needs none, and beyond that noth
     const verifier_context<sparse_memory> c{plan, nothing.map, memory, {}, 1};
     const auto finds = [&](std::uint64_t first, std::uint64_t last) {
         const auto r = phys_range::between(phys_addr::at(first), phys_addr::at(last));
-        return fault_of(rules::overlay_finds<paging_8k>(c, r, access::read_write));
+        return fault_of(rules::overlay_finds<paging_8k>(c, r, rules::touch::writes));
     };
     CHECK(finds(0, 0) == no_fault);
     CHECK(finds(0x1234, 0xff'ffff'ffff) == no_fault);
@@ -68,15 +69,15 @@ TEST_CASE("rule 5: to the last byte", "[plan][rules]")
     // The page behind the kernel's is the staged one: not mapped, then read-only, then what is behind that.
     const std::uint32_t staged = p.directory_entry(p.plan.new_root, at_same(sound_plan::staged));
     p.set_directory_entry(p.plan.new_root, at_same(sound_plan::staged), 0);
-    CHECK(rule_5(p, {0x007f'ffff, 0x0040'0000, 1, 0, 0}) == no_fault);
-    CHECK(rule_5(p, {0x007f'ffff, 0x0040'0000, 2, 0, 0}) == refused(not_mapped, 0x0080'0000));
-    CHECK(rule_5(p, {0x0040'0000, 0x007f'ffff, 2, 0, 0}) == refused(not_mapped, 0x0080'0000));
+    CHECK(rule_5(p, {0x007f'ffff, 0x0040'0000, 1}) == no_fault);
+    CHECK(rule_5(p, {0x007f'ffff, 0x0040'0000, 2}) == refused(not_mapped, 0x0080'0000));
+    CHECK(rule_5(p, {0x0040'0000, 0x007f'ffff, 2}) == refused(not_mapped, 0x0080'0000));
     p.set_directory_entry(p.plan.new_root, at_same(sound_plan::staged), staged & ~x86::page_bit::writable);
-    CHECK(rule_5(p, {0x007f'ffff, 0x0040'0000, 2, 0, 0}) == refused(not_writable, 0x0080'0000));
-    CHECK(rule_5(p, {0x0040'0000, 0x007f'ffff, 2, 0, 0}) == no_fault);
+    CHECK(rule_5(p, {0x007f'ffff, 0x0040'0000, 2}) == refused(not_writable, 0x0080'0000));
+    CHECK(rule_5(p, {0x0040'0000, 0x007f'ffff, 2}) == no_fault);
     // At the end of what 32 bits reach the walk ends too.
     p.set_directory_entry(p.plan.new_root, 0xffff'ffff_va, directory::leaf(0xffc0'0000_pa, access::read_write).bits);
-    CHECK(rule_5(p, {0xffff'ff00, no_source, 0x100, 0, 0}) == no_fault);
+    CHECK(rule_5(p, overlay_step::fill(0xffff'ff00, 0x100)) == no_fault);
 }
 
 TEST_CASE("rule 5: a copy without paging needs the mapping only for the way there, and all of it below 4 GiB",
@@ -93,11 +94,60 @@ TEST_CASE("rule 5: a copy without paging needs the mapping only for the way ther
     CHECK(rule_5(p) == refused(not_mapped, sound_plan::code));
     p.set_directory_entry(root, at_same(sound_plan::code), code);
 
-    CHECK(rule_5(p, {four_g - 8, 0x0040'0000, 8, 0, 0}) == no_fault);
-    CHECK(rule_5(p, {four_g - 8, 0x0040'0000, 9, 0, 0}) == refused(bad_range, four_g - 8));
-    CHECK(rule_5(p, {0x0040'0000, four_g - 8, 8, 0, 0}) == no_fault);
-    CHECK(rule_5(p, {0x0040'0000, four_g, 8, 0, 0}) == refused(bad_range, four_g));
-    CHECK(rule_5(p, {0x0040'0000, no_source, 8, 0, 0}) == no_fault);
+    CHECK(rule_5(p, {four_g - 8, 0x0040'0000, 8}) == no_fault);
+    CHECK(rule_5(p, {four_g - 8, 0x0040'0000, 9}) == refused(bad_range, four_g - 8));
+    CHECK(rule_5(p, {0x0040'0000, four_g - 8, 8}) == no_fault);
+    CHECK(rule_5(p, {0x0040'0000, four_g, 8}) == refused(bad_range, four_g));
+    CHECK(rule_5(p, overlay_step::fill(0x0040'0000, 8)) == no_fault);
+}
+
+TEST_CASE("rule 5: what is saved is read whole, whatever of it is wanted later", "[plan][rules]")
+{
+    sound_plan p;
+    const std::uint64_t bounce = sound_plan::bounce.raw();
+    p.set_directory_entry(p.plan.new_root, at_same(sound_plan::staged), 0);
+    CHECK(rule_5(p, {bounce, 0x0040'0000, 4096}) == no_fault);
+    CHECK(rule_5(p, {bounce, 0x007f'f001, 4096}) == refused(not_mapped, 0x0080'0000));
+    p.steps = {{bounce, 0x007f'f001, 4096}, {0x0040'0000, bounce, 16}};
+    p.lay_out();
+    CHECK(rule_5(p) == refused(not_mapped, 0x0080'0000));
+}
+
+TEST_CASE("rules 5 and 8: what is run may be executed", "[plan][rules]")
+{
+    using x86::paging_pae;
+    constexpr std::uint64_t no_execute = std::uint64_t{1} << 63;
+    const memory_map nothing{};
+    sparse_memory memory;
+    exec_plan plan{};
+    plan.page = 4_KiB;
+    plan.new_root = 0x0010'0000_pa;
+    plan.entry_root = plan.new_root;
+    plan.entered_paged = true;
+    plan.entry = 0x0012'3456_va;
+    const segment kernel{.destination = phys_range::of(0x0010'0000_pa, 1_MiB)};
+    plan.image = {&kernel, 1};
+    verifier_context<sparse_memory> c{plan, nothing.map, memory, {}, 1};
+    const phys_range page = phys_range::of(0x0012'3000_pa, 4_KiB);
+    const auto run = [&] { return fault_of(rules::overlay_finds<paging_pae>(c, page, rules::touch::runs)); };
+    const auto entered = [&] { return fault_of(rules::entry_is_inside<paging_pae>(c)); };
+    const auto map = [&](std::uint64_t directory_bits, std::uint64_t leaf_bits) {
+        store(memory, 0x0010'0000_pa, std::uint64_t{0x0010'1001});
+        store(memory, 0x0010'1000_pa, std::uint64_t{0x0010'2003} | directory_bits);
+        store(memory, 0x0010'2000_pa + byte_count::of(0x123 * 8), std::uint64_t{0x0012'3003} | leaf_bits);
+    };
+    map(0, 0);
+    CHECK(run() == no_fault);
+    CHECK(entered() == no_fault);
+    map(no_execute, 0);
+    CHECK(run() == refused(not_executable, page.first()));
+    CHECK(entered() == refused(not_executable, plan.entry.raw()));
+    map(0, no_execute);
+    CHECK(run() == refused(not_executable, page.first()));
+    CHECK(entered() == refused(not_executable, plan.entry.raw()));
+    for (const auto how : {rules::touch::reads, rules::touch::writes})
+        CHECK(fault_of(rules::overlay_finds<paging_pae>(c, page, how)) == no_fault);
+    CHECK(rules::touch_of(safe_role::code) == rules::touch::runs);
 }
 
 TEST_CASE("rule 7: the page of the switch is the overlay's code, before and after", "[plan][rules]")

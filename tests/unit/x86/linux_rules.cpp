@@ -318,7 +318,7 @@ TEMPLATE_TEST_CASE("what 64-bit code finds one to one", "[x86][linux_rules]", li
         CHECK(said(at, level, 1) == unmapped(at));
         CHECK(said(at, level, 2) == read_only(at));
         CHECK(said(at, level, 0x400'0000) == unmapped(at));
-        CHECK(said(at, level, no_execute) == unmapped(at));
+        CHECK(said(at, level, no_execute) == fault{fault_code::not_executable, stage::verifying, at});
     }
     for (const std::uint64_t at : {0x30'0000u, 0x30'1000u, 0x30'2000u, 0u, 0x9'f000u}) {
         CHECK(said(at, 0, 1) == unmapped(at));

@@ -78,10 +78,9 @@ TEST_CASE("flat is flat: any other bit makes it something else", "[x86][segment_
     CHECK_FALSE(segment_word::is_flat(linux_code, data_read_write));
     CHECK_FALSE(segment_word::is_flat(linux_data, code_execute_read));
     for (unsigned bit = 0; bit < 64; ++bit) {
-        const bool accessed = bit == 40;
         CAPTURE(bit);
-        CHECK(segment_word::is_flat(linux_code ^ std::uint64_t{1} << bit, code_execute_read) == accessed);
-        CHECK(segment_word::is_flat(linux_data ^ std::uint64_t{1} << bit, data_read_write) == accessed);
+        CHECK_FALSE(segment_word::is_flat(linux_code ^ std::uint64_t{1} << bit, code_execute_read));
+        CHECK_FALSE(segment_word::is_flat(linux_data ^ std::uint64_t{1} << bit, data_read_write));
     }
     CHECK_FALSE(segment_word::is_flat(0, data_read_write));
 }
