@@ -14,7 +14,15 @@ namespace lobos::rules {
 /// A memory map as the image is told it. `C` is a verifier_context.
 template <class C> class told_map {
 public:
-    explicit told_map(const C& context) : context_{context} {}
+    /// `unit` is what the protocol counts memory in, a power of two, and `reach` what it has numbers for. What shares a
+    /// unit with something else cannot be told as usable.
+    explicit told_map(const C& context, byte_count unit = byte_count::of(1),
+        phys_range reach = phys_range::between(phys_addr{}, phys_addr::at(~std::uint64_t{0})))
+        : context_{context},
+          unit_{unit.raw()},
+          reach_{reach}
+    {
+    }
 
     /// The next entry, which was read at `at`. Each lies behind the one before; what is told as usable is usable memory
     /// of the running kernel's map, and no safe region.
@@ -25,31 +33,34 @@ public:
         if (!ordered || (usable && context_.map.first_not(region_kind::usable, r)))
             return broken(at);
         next_ = address_after(r);
-        known_ += known_bytes(r);
         const std::uint64_t safe = safe_bytes(r);
         if (usable && safe != 0)
             return broken(at);
-        if (usable)
+        if (usable) {
             usable_ += bytes(r);
-        else
-            safe_ += safe;
+            return {};
+        }
+        safe_ += safe;
+        others_ += other_bytes(r);
         return {};
     }
 
-    /// That was the last one. No byte that the running kernel's map knows is left out, no usable memory is told as
-    /// anything else, and every safe region is told as not usable.
+    /// That was the last one. No unit of usable memory is told as anything else, and everything else that the running
+    /// kernel's map knows, and every safe region, is told as not usable.
     /// Faults: entry_contract_broken (at: `at`).
     result<void> end(phys_addr at) const
     {
-        std::uint64_t safe = 0, usable = 0, known = 0;
+        std::uint64_t safe = 0, usable = 0, others = 0;
         for (const safe_region& r : context_.plan.safe)
             safe += bytes(r.range);
         for (const region& r : context_.map.regions()) {
-            known += bytes(r.range);
-            if (r.kind == region_kind::usable)
-                usable += bytes(r.range) - safe_bytes(r.range);
+            const auto told = intersection(r.range, reach_);
+            if (told && r.kind == region_kind::usable)
+                usable += usable_bytes(*told);
+            else if (told)
+                others += bytes(*told);
         }
-        if (safe != safe_ || usable != usable_ || known != known_)
+        if (safe != safe_ || usable != usable_ || others != others_)
             return broken(at);
         return {};
     }
@@ -76,23 +87,48 @@ private:
         return sum;
     }
 
-    /// How much of `r` the running kernel's map knows.
-    std::uint64_t known_bytes(phys_range r) const
+    /// How much of `r` can be told as usable: whole units that touch no safe region.
+    std::uint64_t usable_bytes(phys_range r) const
+    {
+        std::uint64_t sum = 0;
+        std::optional<phys_addr> at = r.first(); // behind the safe regions so far
+        for (const safe_region& s : safe_from(context_, r.first())) {
+            if (!s.range.overlaps(r))
+                break;
+            if (*at < s.range.first())
+                sum += bytes_of_units(phys_range::between(*at, s.range.first() - byte_count::of(1)));
+            at = address_after(s.range);
+        }
+        return at && *at <= r.last() ? sum + bytes_of_units(phys_range::between(*at, r.last())) : sum;
+    }
+
+    std::uint64_t bytes_of_units(phys_range r) const
+    {
+        const auto first = checked_align_up(r.first(), byte_count::of(unit_));
+        const std::uint64_t end = (r.last().raw() + 1) & ~(unit_ - 1); // 0 behind the last address
+        return !first || *first > r.last() || (end != 0 && end < first->raw()) ? 0 : end - first->raw();
+    }
+
+    /// How much of `r` the running kernel's map knows, and not as usable.
+    std::uint64_t other_bytes(phys_range r) const
     {
         const auto all = context_.map.regions();
         auto at = std::partition_point(
             all.begin(), all.end(), [&](const region& known) { return known.range.last() < r.first(); });
         std::uint64_t sum = 0;
         for (; at != all.end() && at->range.first() <= r.last(); ++at)
-            sum += bytes(*intersection(at->range, r));
+            if (at->kind != region_kind::usable)
+                sum += bytes(*intersection(at->range, r));
         return sum;
     }
 
     const C& context_;
+    std::uint64_t unit_;
+    phys_range reach_;
     std::optional<phys_addr> next_ = phys_addr{};
     std::uint64_t usable_ = 0;
     std::uint64_t safe_ = 0;
-    std::uint64_t known_ = 0;
+    std::uint64_t others_ = 0;
 };
 
 /// `r` is mapped one to one and writable in the tables that the image is entered on, which are of mode `T`; and it may

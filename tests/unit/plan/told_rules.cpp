@@ -57,6 +57,53 @@ TEST_CASE("a memory map that says what is so", "[plan][told_rules]")
     CHECK(verdict(p, more) == no_fault);
 }
 
+TEST_CASE("a memory map that counts in pages, up to somewhere", "[plan][told_rules]")
+{
+    sound_plan p;
+    const phys_range reach = phys_range::between(0_pa, 0x1ff'ffff_pa);
+    const auto said = [&](std::vector<told> entries) {
+        const auto context = p.context();
+        rules::told_map map{context, 4_KiB, reach};
+        for (const told& t : entries)
+            if (const auto good =
+                    map.entry(phys_range::between(phys_addr::at(t.first), phys_addr::at(t.last)), t.usable, entry_at);
+                !good)
+                return good.error();
+        return fault_of(map.end(end_at));
+    };
+    REQUIRE(said(all) == no_fault);
+    REQUIRE(
+        p.firmware.map.add(phys_range::between(0x200'0000_pa, 0x2ff'ffff_pa), region_kind::reserved)); // out of reach
+    CHECK(said(all) == no_fault);
+    CHECK(verdict(p, all) == at_end);
+    // Reserved memory that begins and ends in pages of usable memory takes both.
+    REQUIRE(p.firmware.map.add(phys_range::between(0x180'0800_pa, 0x180'27ff_pa), region_kind::reserved));
+    const auto around = [&](std::uint64_t first, std::uint64_t last) {
+        auto entries = all;
+        entries.back() = {0x140'1000, first - 1, true};
+        entries.push_back({first, last, false});
+        entries.push_back({last + 1, 0x1ff'ffff, true});
+        return said(entries);
+    };
+    CHECK(around(0x180'0000, 0x180'2fff) == no_fault);
+    CHECK(around(0x17f'f000, 0x180'2fff) == at_end); // a page of usable memory is lost
+    CHECK(around(0x180'0000, 0x180'3fff) == at_end);
+    CHECK(around(0x180'0800, 0x180'2fff) == at_end); // half a page more than can be told
+    auto entries = all;
+    entries.back() = {0x140'1000, 0x17f'ffff, true}; // the reserved memory is not told at all
+    entries.push_back({0x180'3000, 0x1ff'ffff, true});
+    CHECK(said(entries) == at_end);
+    // What is smaller than a page is no usable memory at all; nor is what is left of one.
+    REQUIRE(p.firmware.map.add(phys_range::between(0x1ff'f800_pa, 0x1ff'ffff_pa), region_kind::reserved));
+    REQUIRE(p.firmware.map.add(phys_range::between(0x1ff'e000_pa, 0x1ff'efff_pa), region_kind::reserved));
+    entries = all;
+    entries.back() = {0x140'1000, 0x17f'ffff, true};
+    entries.push_back({0x180'0000, 0x180'2fff, false});
+    entries.push_back({0x180'3000, 0x1ff'dfff, true});
+    entries.push_back({0x1ff'e000, 0x1ff'ffff, false});
+    CHECK(said(entries) == no_fault);
+}
+
 TEST_CASE("entries that are not in order, or share a byte", "[plan][told_rules]")
 {
     sound_plan p;
