@@ -12,6 +12,7 @@
 ///     return report(lobos::commit(*staged)); // comes back only with a fault, and then nothing has happened
 
 #include <lobos/core/crc32c.hpp>
+#include <lobos/glue/kernel_port.hpp>
 #include <lobos/glue/preparation.hpp>
 
 namespace lobos {
@@ -20,10 +21,11 @@ namespace lobos {
 /// result. `Sum` is the checksum by which commit() will see whether a staged byte has changed: CRC-32C finds accidents;
 /// prepare<sha256>(...) is for those who fear more.
 ///
+/// Precondition: 12 KiB of stack are left, beside what the glue takes of it.
 /// Faults: no_memory, no_space, whatever the port, the planner, the clone, the contract and the rules refuse; the
 /// running kernel is then as it was.
 template <checksum_policy Sum = crc32c, kernel_glue Glue, class Contract>
-    requires entry_contract<Contract, typename Glue::port>
+    requires kernel_port<typename Glue::port> && entry_contract<Contract, typename Glue::port>
 result<staged_exec<Glue, Sum>> prepare(Glue& glue, const Contract& contract, const exec_options& options = {})
 {
     // One run for each extent is the rule; more only where runs wait for each other in circles.
@@ -48,15 +50,22 @@ void prepare(Glue& glue, const Contract&& contract, const exec_options& options 
 
 /// Goes. Compares the machine, the memory map and every staged byte with what was verified; comes back only when one
 /// of them differs, and then nothing has happened. Past that comparison nothing is allocated and nothing can fail.
+/// Machine and map are looked at before the bytes, of which a changed map may have left none, and after them, for that
+/// takes a while.
 ///
-/// Faults: memory_map_changed, table_root_changed, descriptor_table_changed, staged_image_changed (at: destination of
-/// the segment, or the overlay's code page when it is the machinery that changed).
+/// Precondition: the caller stays on its processor, so a kernel that would move it to another keeps itself from doing
+/// so, from the call on.
+/// Faults: memory_map_changed (at: new generation), staged_image_changed (at: destination of the segment, or the
+/// overlay's code page when it is the machinery that changed), and those of the port's `unchanged`.
 template <kernel_glue Glue, checksum_policy Sum> fault commit(staged_exec<Glue, Sum>& staged)
 {
     Glue& glue = *staged.glue_;
-    if (glue.memory_generation() != staged.generation_)
-        return {fault_code::memory_map_changed, stage::committing, glue.memory_generation()};
-    if (const auto same = Glue::port::unchanged(staged.facts_, glue.processor().facts()); !same)
+    const auto is_as_planned = [&]() -> result<void> {
+        if (glue.memory_generation() != staged.generation_)
+            return refuse(fault_code::memory_map_changed, stage::committing, glue.memory_generation());
+        return Glue::port::unchanged(staged.facts_, glue.processor().facts());
+    };
+    if (const auto same = is_as_planned(); !same)
         return same.error();
     const auto& was = staged.sums_;
     auto& is = staged.sums_again_;
@@ -67,6 +76,8 @@ template <kernel_glue Glue, checksum_policy Sum> fault commit(staged_exec<Glue, 
                 fault_code::staged_image_changed, stage::committing, staged.plan().image[i].destination.first().raw()};
     if (is.machinery != was.machinery || is.parameters != was.parameters)
         return {fault_code::staged_image_changed, stage::committing, staged.plan().code.raw()};
+    if (const auto same = is_as_planned(); !same)
+        return same.error();
 
     glue.before_point_of_no_return();
     glue.processor().interrupts_off(); // the point of no return

@@ -55,7 +55,8 @@ struct made_up_image {
     std::span<const virtual_segment> virtual_layout() const { return layout; }
     std::size_t parameter_pages() const { return 1; }
     template <physical_memory M>
-    result<void> write_parameters(M& memory, const region_map& handed_over, std::span<const phys_addr> pages) const
+    result<void> write_parameters(
+        M& memory, const region_map& handed_over, std::span<const phys_addr> pages, std::span<std::byte>) const
     {
         phys_addr at = pages[0];
         const auto put = [&](std::uint64_t value) {

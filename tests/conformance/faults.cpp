@@ -129,6 +129,9 @@ TEMPLATE_LIST_TEST_CASE("an image that cannot be is refused, and all is as it wa
     const auto move = [](segment& s, phys_addr to) { s.destination = phys_range::of(to, s.destination.size()); };
     CHECK(refused([&](parts& p) { move(p[1], w.at(12, 8)); }) == fault_code::destination_not_usable); // the log
     CHECK(refused([&](parts& p) { move(p[1], phys_addr::at(w.ram.raw())); }) == fault_code::destination_not_usable);
+    CHECK(refused([&](parts& p) {
+        p[2].destination = phys_range::of(w.at(9), byte_count::of(std::uint64_t{1} << 46));
+    }) == fault_code::destination_not_usable);
     CHECK(refused([&](parts& p) { move(p[2], p[1].destination.last()); }) == fault_code::destinations_overlap);
     CHECK(refused([&](parts& p) { p[1].file = p[1].file.first(1); }) == fault_code::source_size_mismatch);
     CHECK(difference(before, w.machine.state()).empty());

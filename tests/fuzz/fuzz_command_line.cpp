@@ -9,6 +9,7 @@
 
 #include <tests/fuzz/files.hpp>
 #include <tests/fuzz/naive_map.hpp>
+#include <tests/support/scratch_page.hpp>
 
 using namespace lobos;
 using namespace lobos::fuzz;
@@ -99,7 +100,8 @@ void to_linux(std::string_view line, std::uint32_t limit, std::span<const phys_a
     }
     must(image->command_line.data() == line.data() && image->command_line.size() == line.size(), "another line");
     parameter_pages parameters{pages};
-    const auto written = x86::linux32_entry{*image}.write_parameters(parameters, memory.map, pages);
+    const auto written =
+        x86::linux32_entry{*image}.write_parameters(parameters, memory.map, pages, test::scratch_page());
     const bool reachable = pages[0].raw() <= end_of_32_bits - 4096 && pages[1].raw() + line.size() < end_of_32_bits;
     must(written.has_value() == reachable, "parameters that esi cannot name, or the other way round");
     if (!written) {
@@ -199,7 +201,7 @@ void through_paged_entry(std::string_view line, std::span<const multiboot_module
     must(contract->segments().size() == segments + modules.size(), "another number of segments");
     const small_map memory;
     parameter_pages parameters{pages};
-    const auto written = contract->write_parameters(parameters, memory.map, pages);
+    const auto written = contract->write_parameters(parameters, memory.map, pages, test::scratch_page());
     if (!written) {
         must(parameters.untouched(), "refused, and written all the same");
         return;

@@ -161,12 +161,13 @@ template <class Scenario> void check_every_pair(std::uint32_t seed)
 template <class Contract> struct refusing : Contract {
     refusing(const Contract& contract, const bool& flag) : Contract{contract}, refuses{flag} {}
     template <physical_memory M>
-    result<void> write_parameters(M& memory, const region_map& map, std::span<const phys_addr> pages) const
+    result<void> write_parameters(
+        M& memory, const region_map& map, std::span<const phys_addr> pages, std::span<std::byte> scratch) const
     {
         store(memory, pages[0], std::uint64_t{0x6861'6c66}); // half of the work is done by then
         if (refuses)
             return refuse(fault_code::too_many_regions, stage::staging, 7);
-        return Contract::write_parameters(memory, map, pages);
+        return Contract::write_parameters(memory, map, pages, scratch);
     }
     const bool& refuses;
 };

@@ -152,9 +152,10 @@ struct lying_entry : x86::linux32_entry {
     std::uint64_t offset;
     lying_entry(const linux_image& image, std::uint64_t at) : linux32_entry{image}, offset{at} {}
     template <physical_memory M>
-    result<void> write_parameters(M& memory, const region_map& map, std::span<const phys_addr> pages) const
+    result<void> write_parameters(
+        M& memory, const region_map& map, std::span<const phys_addr> pages, std::span<std::byte> scratch) const
     {
-        if (const auto written = linux32_entry::write_parameters(memory, map, pages); !written)
+        if (const auto written = linux32_entry::write_parameters(memory, map, pages, scratch); !written)
             return written;
         const phys_addr at = pages[0] + byte_count::of(offset);
         store(memory, at, static_cast<std::uint8_t>(load<std::uint8_t>(memory, at) ^ 0x40));

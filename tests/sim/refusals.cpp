@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later OR BSD-2-Clause
 
+#include <functional>
+
 #include <tests/support/scenario.hpp>
 
 using namespace lobos;
@@ -122,6 +124,47 @@ TEST_CASE("whatever changes between prepare and commit is found, and named")
     }
 }
 
+namespace {
+
+/// Something that happens while the staged bytes are looked at once more.
+std::function<void()> meanwhile;
+
+struct slow_checksum {
+    crc32c sum;
+    void update(std::span<const std::byte> bytes)
+    {
+        sum.update(bytes);
+        if (auto happens = std::exchange(meanwhile, {}))
+            happens();
+    }
+    auto value() const { return sum.value(); }
+};
+
+} // namespace
+
+TEST_CASE("what changes while the checksums are compared is found, too")
+{
+    linux_scenario s{6};
+    const auto image = s.load();
+    REQUIRE(image);
+    const x86::linux32_entry contract{*image};
+    auto staged = prepare<slow_checksum>(s.machine, contract);
+    REQUIRE(staged);
+    SECTION("the memory map")
+    {
+        meanwhile = [&] { ++s.machine.generation; };
+        CHECK(std::get<fault>(run(*staged)).code == fault_code::memory_map_changed);
+    }
+    SECTION("the machine")
+    {
+        auto& mmu = s.machine.processor().mmu;
+        meanwhile = [&] { mmu.load_cr0(mmu.cr0() ^ x86::cr0::write_protect); };
+        CHECK(std::get<fault>(run(*staged)).code == fault_code::table_root_changed);
+    }
+    CHECK_FALSE(meanwhile);
+    CHECK_FALSE(s.machine.gone);
+}
+
 TEST_CASE("a changed segment is named by its destination")
 {
     linux_scenario s{6};
@@ -163,9 +206,26 @@ TEST_CASE("an image on a surviving region is refused unless it declares padding 
     const auto staged = prepare(s.machine, *contract);
     REQUIRE_FALSE(staged);
     CHECK(staged.error() ==
-        fault{fault_code::destination_not_usable, stage::verifying, paged_scenario::log_region.first().raw()});
+        fault{fault_code::destination_not_usable, stage::planning, paged_scenario::log_region.first().raw()});
     CHECK(s.machine.pages_taken() == pages);
     CHECK(s.machine.workspaces_taken() == 0);
+}
+
+TEST_CASE("an image that says that it is larger than any memory is refused before a frame is looked at")
+{
+    paged_scenario s{2};
+    elf_builder large = paged_scenario::image();
+    const phys_addr end = s.machine.map().regions().back().range.last() + 1_bytes;
+    for (const phys_addr beyond : {end + 4_KiB, phys_addr::at(0x3000'0000)}) {
+        CAPTURE(beyond);
+        large.parts[0].p_memsz = static_cast<std::uint32_t>(beyond.raw() - large.parts[0].p_paddr);
+        s.kernel_file = s.machine.stage(large.build());
+        const auto contract = s.load();
+        REQUIRE(contract);
+        const auto staged = prepare(s.machine, *contract);
+        REQUIRE_FALSE(staged);
+        REQUIRE(staged.error() == fault{fault_code::destination_not_usable, stage::planning, end.raw()});
+    }
 }
 
 TEST_CASE("what is larger than memory is refused")

@@ -33,7 +33,7 @@ struct alpha_image {
     std::size_t parameter_pages() const { return 1; }
     alpha::entry_registers registers(std::span<const phys_addr> pages) const { return {pages[0].raw() | 7}; }
     template <physical_memory M>
-    result<void> write_parameters(M&, const region_map&, std::span<const phys_addr>) const
+    result<void> write_parameters(M&, const region_map&, std::span<const phys_addr>, std::span<std::byte>) const
     {
         return {};
     }

@@ -36,6 +36,9 @@ struct alpha_told {
     static constexpr std::uint64_t hwrpb_home = 0x1000'0000, piece_home = 0x2000'0000, piece = 0x1'4000;
     static constexpr std::uint64_t vptb_entry = root + 1023 * 8, linux_vptb_entry = root + 8;
 
+    // The console's procedure for a move, in its piece of memory.
+    static constexpr std::uint64_t fixup = piece_home + 0x10, fixup_code = piece_home + 0x2100;
+
     // Offsets in the HWRPB.
     static constexpr std::size_t clusters = console_block::clusters, cluster_count = 10;
     static constexpr std::size_t callback = clusters + cluster_count * console_block::cluster_size;
@@ -170,6 +173,8 @@ private:
         block.set(0, hwrpb).set(24, end).set(192, callback).set(console_block::memory + 16, cluster_count);
         for (std::size_t n = 0; n < cluster_count; ++n)
             block.cluster(n, all_clusters[n].first, all_clusters[n].pages, all_clusters[n].usage);
+        block.set(callback + 16, fixup);
+        poke(piece + 0x18, fixup_code);
         block.set(callback + 32, 2); // one piece that needs tables, and one in kseg
         block.set(pieces, piece_home).set(pieces + 8, piece).set(pieces + 16, 2);
         block.set(pieces + 24, alpha_kseg + 0x1'8000).set(pieces + 32, 0x1'8000).set(pieces + 40, 1);

@@ -132,7 +132,7 @@ struct raw_contract {
     std::size_t parameter_pages() const { return 1; }
     x86::entry_registers registers(std::span<const phys_addr>) const { return {}; }
     template <physical_memory M>
-    result<void> write_parameters(M&, const region_map&, std::span<const phys_addr>) const
+    result<void> write_parameters(M&, const region_map&, std::span<const phys_addr>, std::span<std::byte>) const
     {
         return {};
     }

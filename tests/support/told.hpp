@@ -10,6 +10,7 @@
 #include <lobos/x86/port.hpp>
 
 #include <tests/support/elf_builder.hpp>
+#include <tests/support/scratch_page.hpp>
 
 namespace lobos::test {
 
@@ -72,7 +73,7 @@ struct told_exec {
         fields.entry = plan.entry.raw();
         store(memory, plan.frame, fields);
         found = port::registers_found(verifier_context<byte_memory>{plan, running.map, memory, {}, 1});
-        return fault_of(contract.write_parameters(memory, handed.map, pages));
+        return fault_of(contract.write_parameters(memory, handed.map, pages, scratch_page()));
     }
 
     template <class Contract> fault asked(const Contract& contract)

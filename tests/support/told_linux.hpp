@@ -15,6 +15,7 @@
 #include <tests/catch.hpp>
 #include <tests/support/bzimage_builder.hpp>
 #include <tests/support/elf_builder.hpp>
+#include <tests/support/scratch_page.hpp>
 #include <tests/support/sparse_memory.hpp>
 
 namespace lobos::test {
@@ -142,7 +143,7 @@ private:
         for (const safe_region& r : safe)
             REQUIRE(handed.map.add(r.range, region_kind::safe));
         memory.write(what.pages, bytes(pages.size() * x86::page_size.raw()));
-        REQUIRE(fault_of(contract.write_parameters(memory, handed.map, pages)) == no_fault);
+        REQUIRE(fault_of(contract.write_parameters(memory, handed.map, pages, scratch_page())) == no_fault);
         found = contract.registers(pages);
         plan.image = image.segments;
         plan.entry = contract.entry();

@@ -54,16 +54,18 @@ public:
 
     /// Faults: those of copy_hwrpb, a copy of more than 8 KB being no_space; and of make_linux_page.
     template <physical_memory M>
-    result<void> write_parameters(M& memory, const region_map& handed_over, std::span<const phys_addr> pages) const
+    result<void> write_parameters(
+        M& memory, const region_map& handed_over, std::span<const phys_addr> pages, std::span<std::byte> scratch) const
     {
         const auto block = hwrpb_reader<M>::open(memory, hwrpb_);
         if (!block)
             return std::unexpected{block.error()};
-        std::array<std::byte, paging_8k::granule.raw()> copy{};
-        if (const auto made = copy_hwrpb(memory, *block, handed_over, pages[0], copy); !made)
-            return std::unexpected{made.error()};
-        memory.write(pages[0], copy);
-        std::array<std::byte, linux_page::size> page{};
+        const auto copy = copy_hwrpb(memory, *block, handed_over, pages[0], scratch);
+        if (!copy)
+            return std::unexpected{copy.error()};
+        memory.write(pages[0], scratch.first(*copy));
+        const auto page = scratch.first<linux_page::size>();
+        std::ranges::fill(page, std::byte{0});
         const auto made = make_linux_page({.command_line = image_.command_line, .initrd = image_.initrd}, page);
         if (made)
             memory.write(pages[1], page);

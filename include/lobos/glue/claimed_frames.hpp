@@ -52,7 +52,7 @@ public:
     result<void> stage(std::span<const segment> image, std::span<segment> staged, std::span<extent> extents)
     {
         writer out{extents};
-        std::size_t claims = 0;
+        claims_so_far claims;
         for (std::size_t i = 0; i < image.size(); ++i) {
             staged[i] = image[i];
             if (image[i].what != content::copy && image[i].what != content::zero)
@@ -64,8 +64,8 @@ public:
             staged[i].file_offset = {};
             staged[i].file = out.of_segment();
         }
-        const std::size_t needed = std::max(out.needed, claims);
-        if (out.needed > extents.size() || claims > storage_.size())
+        const std::size_t needed = std::max(out.needed, claims.count);
+        if (out.needed > extents.size() || claims.count > storage_.size())
             return refuse(fault_code::no_space, stage::planning, needed);
         return {};
     }
@@ -79,22 +79,21 @@ private:
         std::span<extent> storage;
         std::size_t needed = 0;
         std::size_t first = 0; ///< of the segment
+        extent last = {};      ///< whether there is room for it or not
 
         void begin_segment() { first = needed; }
         void add(const extent& e)
         {
-            if (needed > first && needed <= storage.size()) {
-                extent& before = storage[needed - 1];
-                const bool goes_on =
-                    e.is_zeros() ? before.is_zeros() : !before.is_zeros() && before.at + before.size == e.at;
-                if (goes_on) {
-                    before.size += e.size;
-                    return;
-                }
+            const bool goes_on = needed > first &&
+                (e.is_zeros() ? last.is_zeros() : !last.is_zeros() && checked_add(last.at, last.size) == e.at);
+            if (goes_on)
+                last.size += e.size;
+            else {
+                last = e;
+                ++needed;
             }
-            if (needed < storage.size())
-                storage[needed] = e;
-            ++needed;
+            if (needed <= storage.size())
+                storage[needed - 1] = last;
         }
         std::span<const extent> of_segment() const
         {
@@ -102,7 +101,13 @@ private:
         }
     };
 
-    result<void> stage_one(const segment& s, writer& out, std::size_t& claims)
+    /// Ranges of frames that were claimed, whether there was room to keep them or not.
+    struct claims_so_far {
+        std::size_t count = 0;
+        std::optional<phys_addr> end = {}; ///< of the last
+    };
+
+    result<void> stage_one(const segment& s, writer& out, claims_so_far& claims)
     {
         for (const extent& e : s.file)
             if (!e.is_sound())
@@ -140,22 +145,24 @@ private:
         return std::ranges::any_of(frames(), [&](const extent& e) { return frame >= e.at && frame - e.at < e.size; });
     }
 
-    bool claim(phys_addr frame, std::size_t& claims)
+    /// `claims` counts ranges of frames, also beyond what the list has room for.
+    bool claim(phys_addr frame, claims_so_far& claims)
     {
         // What survives, or is the firmware's, is nobody's to give, whatever the kernel thinks.
         if (glue_->memory_map().first_not(region_kind::usable, phys_range::of(frame, page_size)) ||
             !glue_->allocate_page_at(frame))
             return false;
-        if (count_ != 0 && checked_add(storage_[count_ - 1].at, storage_[count_ - 1].size) == frame) {
-            storage_[count_ - 1].size += page_size;
-            return true;
-        }
-        ++claims;
-        if (count_ == storage_.size()) { // counted, but there is no room to keep it
+        const bool goes_on = claims.count != 0 && claims.end == frame;
+        claims.count += goes_on ? 0 : 1;
+        claims.end = checked_add(frame, page_size);
+        if (claims.count > storage_.size()) { // counted, but there is no room to keep it
             glue_->free_page(frame);
             return false;
         }
-        storage_[count_++] = {frame, page_size};
+        if (goes_on)
+            storage_[count_ - 1].size += page_size;
+        else
+            storage_[count_++] = {frame, page_size};
         return true;
     }
 

@@ -32,7 +32,8 @@ concept kernel_glue = requires(G& glue, phys_addr page, phys_range in, std::size
     /// there is then put there now, and not after the point of no return.
     { glue.allocate_page_at(page) } -> std::same_as<bool>;
     { glue.free_page(page) } noexcept;
-    /// Where the running tables map such a page; nothing if they do not.
+    /// Where the running tables map such a page, writable and executable, for the switch of tables happens in one and
+    /// an exception meanwhile is written to another; nothing if they do not.
     { glue.virtual_address(page) } -> std::same_as<std::optional<virt_addr>>;
 
     /// Working storage of the kernel's own, aligned to 16, contiguous to the kernel's eye only; empty if there is none.

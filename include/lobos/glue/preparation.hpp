@@ -12,6 +12,7 @@
 #include <lobos/glue/exec_tables.hpp>
 #include <lobos/glue/staged_exec.hpp>
 #include <lobos/handoff/contract.hpp>
+#include <lobos/plan/place_rules.hpp>
 #include <lobos/plan/skip_cutter.hpp>
 #include <lobos/plan/step_chain.hpp>
 
@@ -62,6 +63,8 @@ public:
         if (ok)
             ok = take_way(port::template route_of<Contract>(options_.copy));
         if (ok)
+            ok = look_at_destinations();
+        if (ok)
             ok = reserve(room);
         if (ok)
             ok = put_in_place();
@@ -111,6 +114,15 @@ private:
         return {};
     }
 
+    /// Rule 1 will ask it again. But what an image says of its size can be any number, and nothing here had better go
+    /// through memory that is not there, frame by frame.
+    result<void> look_at_destinations() const
+    {
+        if (const auto at = rules::first_not_usable(terms_.segments, glue_.memory_map()))
+            return refuse(fault_code::destination_not_usable, stage::planning, *at);
+        return {};
+    }
+
     /// Storage for all lists.
     result<void> reserve(const preparation_room& room)
     {
@@ -123,11 +135,12 @@ private:
         const std::size_t safe = pages + max_parameter_pages + room.safe_pages + regions;
         const std::size_t segments = terms_.segments.size();
         using sum = staged::sum_value;
+        static_assert(alignof(sum) <= alignof(region), "what a checksum comes to lies behind the lists, without a gap");
         const std::size_t writes = segments + runs + overlay_program::max_skips; // each cuts one step at most
         const std::size_t bytes = writes * sizeof(planner_run) + runs * sizeof(overlay_step) +
             segments * sizeof(segment) + 2 * runs * sizeof(extent) + safe * sizeof(safe_region) +
             max_parameter_pages * sizeof(extent) + (regions + 2 * safe + 1) * sizeof(region) +
-            2 * segments * sizeof(sum);
+            2 * segments * sizeof(sum) + page_size.raw();
         if (const auto borrowed = out_.workspace_.borrow(bytes); !borrowed)
             return borrowed;
         runs_ = out_.workspace_.template carve<planner_run>(writes);
@@ -136,10 +149,11 @@ private:
         extents_ = out_.workspace_.template carve<extent>(runs);
         parameter_extents_ = out_.workspace_.template carve<extent>(terms_.parameter_pages);
         out_.frames_.keep_list_in(out_.workspace_.template carve<extent>(runs));
-        out_.sums_.image = out_.workspace_.template carve<sum>(segments);
-        out_.sums_again_.image = out_.workspace_.template carve<sum>(segments);
         out_.pages_.keep_list_in(out_.workspace_.template carve<safe_region>(safe));
         handed_storage_ = out_.workspace_.template carve<region>(regions + 2 * safe + 1);
+        out_.sums_.image = out_.workspace_.template carve<sum>(segments); // of any size, so they come last
+        out_.sums_again_.image = out_.workspace_.template carve<sum>(segments);
+        scratch_ = out_.workspace_.template carve<std::byte>(page_size.raw());
         return {};
     }
 
@@ -285,7 +299,7 @@ private:
             return made;
         for (const phys_addr page : pages)
             store_zeros(glue_.memory(), page, page_size);
-        return contract.write_parameters(glue_.memory(), handed_over, pages);
+        return contract.write_parameters(glue_.memory(), handed_over, pages, scratch_);
     }
 
     result<void> write_machinery(const port::registers& values)
@@ -377,6 +391,7 @@ private:
     std::span<extent> extents_ = {};
     std::span<extent> parameter_extents_ = {};
     std::span<region> handed_storage_ = {};
+    std::span<std::byte> scratch_ = {};
     std::array<phys_addr, max_parameter_pages> parameters_ = {};
     step_chain chain_{page_size};
 };

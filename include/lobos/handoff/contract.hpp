@@ -51,7 +51,7 @@ struct some_memory {
 /// `Port` is the machine; `Port::registers` is what the first instruction finds in the registers.
 template <class C, class Port>
 concept entry_contract = requires(const C& contract, std::span<const phys_addr> pages, const region_map& handed_over,
-    detail::some_memory& memory, const verifier_context<detail::some_memory>& context,
+    std::span<std::byte> scratch, detail::some_memory& memory, const verifier_context<detail::some_memory>& context,
     const typename Port::registers& found) {
     /// The state of the processor that the image is entered in: a port lists those that it can leave in.
     { C::state } -> std::convertible_to<typename Port::entry_state>;
@@ -66,8 +66,9 @@ concept entry_contract = requires(const C& contract, std::span<const phys_addr> 
     /// Safe pages for parameters, and the registers that point to them.
     { contract.parameter_pages() } -> std::same_as<std::size_t>;
     { contract.registers(pages) } -> std::same_as<typename Port::registers>;
-    /// Fills the parameter pages; `handed_over` is the next kernel's memory map.
-    { contract.write_parameters(memory, handed_over, pages) } -> std::same_as<result<void>>;
+    /// Fills the parameter pages, which are of zeros; `handed_over` is the next kernel's memory map. `scratch` is a
+    /// page of storage to put one together in, with anything in it: the stack of a kernel has no room for pages.
+    { contract.write_parameters(memory, handed_over, pages, scratch) } -> std::same_as<result<void>>;
     /// Rule 11: what lies in memory, and what is `found` in the registers, is what the image relies on. Reads as the
     /// image will and shares no code with `write_parameters`. All other rules hold when it is asked.
     { contract.is_met(context, found) } -> std::same_as<result<void>>;

@@ -58,7 +58,7 @@ concept step_memory = requires(M& m, M::address end, M::address before, M::addre
 };
 
 /// What the loop runs on. `address` is an unsigned integer as wide as a pointer of the machine; every address is
-/// physical, and mapped one to one.
+/// physical, and this is what knows where it is found.
 template <class M>
 concept loop_memory = (block_memory<M> || word_memory<M>) && requires(M& m, M::address at, std::uint8_t byte) {
     { m.load_byte(at) }; // of what is copied

@@ -9,10 +9,30 @@
 
 namespace lobos::rules {
 
-constexpr bool in_padding(const exec_plan& plan, phys_range r)
+constexpr bool in_padding(std::span<const segment> image, phys_range r)
 {
     return std::ranges::any_of(
-        plan.image, [&](const segment& s) { return s.what == content::padding && s.destination.contains(r); });
+        image, [&](const segment& s) { return s.what == content::padding && s.destination.contains(r); });
+}
+
+/// The first byte of `image` that is not usable memory, but for what it declares as padding, where a region of ours may
+/// lie; nothing if there is none. Takes no longer for a segment as large as the address space.
+constexpr std::optional<phys_addr> first_not_usable(std::span<const segment> image, const region_map& map)
+{
+    for (const segment& s : image) {
+        if (!s.occupies())
+            continue;
+        for (std::optional<phys_addr> at = s.destination.first(); at && *at <= s.destination.last();) {
+            const region* holder = map.find(*at);
+            const auto piece = holder ? intersection(holder->range, s.destination) : std::nullopt;
+            const bool ours = holder && (holder->kind == region_kind::safe || holder->kind == region_kind::surviving);
+            const bool fits = piece && (holder->kind == region_kind::usable || (ours && in_padding(image, *piece)));
+            if (!fits)
+                return at;
+            at = address_after(*piece);
+        }
+    }
+    return std::nullopt;
 }
 
 /// Rule 1: destinations are usable memory, and disjoint. Only what the image declares as padding may be other than
@@ -20,18 +40,8 @@ constexpr bool in_padding(const exec_plan& plan, phys_range r)
 /// Faults: destination_not_usable (at: first such byte), destinations_overlap (at: first common byte).
 template <class C> result<void> destinations(const C& c)
 {
-    for (const segment& s : c.plan.image) {
-        if (!s.occupies())
-            continue;
-        for (std::optional<phys_addr> at = s.destination.first(); at && *at <= s.destination.last();) {
-            const region* holder = c.map.find(*at);
-            const auto piece = holder ? intersection(holder->range, s.destination) : std::nullopt;
-            const bool ours = holder && (holder->kind == region_kind::safe || holder->kind == region_kind::surviving);
-            if (!piece || !(holder->kind == region_kind::usable || (ours && in_padding(c.plan, *piece))))
-                return refuse(fault_code::destination_not_usable, stage::verifying, *at);
-            at = address_after(*piece);
-        }
-    }
+    if (const auto at = first_not_usable(c.plan.image, c.map))
+        return refuse(fault_code::destination_not_usable, stage::verifying, *at);
     for (std::size_t i = 0; i < c.plan.image.size(); ++i)
         for (std::size_t j = 0; j < i; ++j) {
             const segment& a = c.plan.image[i];
@@ -64,7 +74,7 @@ template <class C> result<void> safe_regions_are_apart(const C& c)
     for (const segment& s : c.plan.image)
         for (const safe_region& r : safe) {
             const auto common = intersection(s.destination, r.range);
-            if (common && s.occupies() && !in_padding(c.plan, *common))
+            if (common && s.occupies() && !in_padding(c.plan.image, *common))
                 return refuse(fault_code::destination_in_safe_region, stage::verifying, common->first());
         }
     for (const segment& s : c.plan.image)

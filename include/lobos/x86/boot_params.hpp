@@ -161,10 +161,11 @@ constexpr result<void> make_boot_params(const linux_image& image, const region_m
 /// memory map has no row of pages that is long enough, or the command line no page then; at: its size), those of
 /// efi::told_size, too_many_regions (the map has more than the pages take), no_space (the seed has no page or more than
 /// `setup_data::longest` bytes; at: its size), bad_range (setup data at address 0, which ends a chain), those of
-/// make_boot_params. Nothing is written before the last of them is found.
+/// make_boot_params. Nothing is written before the last of them is found. `scratch` is a page to put parameters
+/// together in.
 template <physical_memory M>
 result<void> write_boot_params(M& memory, const linux_image& image, const region_map& map, linux_parameters parameters,
-    std::span<const phys_addr> pages)
+    std::span<const phys_addr> pages, std::span<std::byte> scratch)
 {
     expects(pages.size() >= 2, "boot parameters and a command line have a page each");
     const std::optional<efi_firmware> firmware = parameters.efi;
@@ -200,7 +201,8 @@ result<void> write_boot_params(M& memory, const linux_image& image, const region
             return refuse(fault_code::bad_range, stage::staging, page);
 
     parameters.command_line_at = pages[1];
-    std::array<std::byte, boot_params::size> page{};
+    const auto page = scratch.first<boot_params::size>();
+    std::ranges::fill(page, std::byte{0});
     if (const auto made = make_boot_params(image, map, parameters, page, chained ? for_data[0] : phys_addr{}); !made)
         return made;
     memory.write(pages[0], page);

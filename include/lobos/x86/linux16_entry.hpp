@@ -53,9 +53,10 @@ public:
 
     /// Faults: those of make_setup_page.
     template <physical_memory M>
-    result<void> write_parameters(M& memory, const region_map&, std::span<const phys_addr> pages) const
+    result<void> write_parameters(
+        M& memory, const region_map&, std::span<const phys_addr> pages, std::span<std::byte> scratch) const
     {
-        std::array<std::byte, page_size.raw()> setup{};
+        const auto setup = scratch.first<page_size.raw()>();
         if (const auto made = make_setup_page(*kernel_, image_, setup); !made)
             return made;
         std::ranges::copy(std::as_bytes(std::span{linux16::stub}), setup.begin() + linux16::stub_offset);

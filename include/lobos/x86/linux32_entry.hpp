@@ -40,14 +40,15 @@ public:
     /// Faults: those of write_boot_params, and bad_range (at: a page of parameters, or the entry) if a 32-bit kernel
     /// cannot reach it.
     template <physical_memory M>
-    result<void> write_parameters(M& memory, const region_map& handed_over, std::span<const phys_addr> pages) const
+    result<void> write_parameters(
+        M& memory, const region_map& handed_over, std::span<const phys_addr> pages, std::span<std::byte> scratch) const
     {
         if (!below_4g.contains(image_.entry))
             return refuse(fault_code::bad_range, stage::staging, image_.entry);
         for (const phys_addr page : pages)
             if (!below_4g.contains(phys_range::of(page, page_size)))
                 return refuse(fault_code::bad_range, stage::staging, page);
-        return write_boot_params(memory, image_, handed_over, machine_.parameters(), pages);
+        return write_boot_params(memory, image_, handed_over, machine_.parameters(), pages, scratch);
     }
 
     /// Rule 11. Faults: those of linux_rules, and entry_contract_broken (at: ebx, which is not 0).

@@ -47,14 +47,15 @@ public:
     /// Faults: those of write_boot_params, unsupported (at: `xloadflags`, which name no 64-bit entry), and bad_range
     /// (at: a page of parameters above 4 GiB, if the kernel cannot reach it).
     template <physical_memory M>
-    result<void> write_parameters(M& memory, const region_map& handed_over, std::span<const phys_addr> pages) const
+    result<void> write_parameters(
+        M& memory, const region_map& handed_over, std::span<const phys_addr> pages, std::span<std::byte> scratch) const
     {
         if (!image_.entry_64)
             return refuse(fault_code::unsupported, stage::staging, setup_header::xloadflags);
         for (const phys_addr page : pages)
             if (!parameter_reach().contains(phys_range::of(page, page_size)))
                 return refuse(fault_code::bad_range, stage::staging, page);
-        return write_boot_params(memory, image_, handed_over, machine_.parameters(), pages);
+        return write_boot_params(memory, image_, handed_over, machine_.parameters(), pages, scratch);
     }
 
     /// Rule 11. Faults: those of linux_rules.

@@ -44,7 +44,8 @@ public:
 
     /// Faults: those of write_multiboot2_info.
     template <physical_memory M>
-    result<void> write_parameters(M& memory, const region_map& handed_over, std::span<const phys_addr> pages) const
+    result<void> write_parameters(
+        M& memory, const region_map& handed_over, std::span<const phys_addr> pages, std::span<std::byte>) const
     {
         const auto row = efi::longest_row(pages);
         const phys_range room = phys_range::of(row[0], byte_count::of(row.size() * page_size.raw()));

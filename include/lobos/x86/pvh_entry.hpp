@@ -35,9 +35,10 @@ public:
 
     /// Faults: those of make_pvh_start_info.
     template <physical_memory M>
-    result<void> write_parameters(M& memory, const region_map& handed_over, std::span<const phys_addr> pages) const
+    result<void> write_parameters(
+        M& memory, const region_map& handed_over, std::span<const phys_addr> pages, std::span<std::byte> scratch) const
     {
-        return write_page(memory, pages[0], [&](std::span<std::byte> page) {
+        return write_page(memory, pages[0], scratch, [&](std::span<std::byte> page) {
             return make_pvh_start_info(handed_over, modules_, command_line_, rsdp_, pages[0], page);
         });
     }

@@ -6,7 +6,7 @@
 /// beyond: a command line, modules, the memory map and where that page lies. Each of them adds the state, the registers
 /// and the words of its protocol.
 
-#include <array>
+#include <algorithm>
 
 #include <lobos/core/physical_memory.hpp>
 #include <lobos/x86/kept_modules.hpp>
@@ -48,11 +48,13 @@ protected:
         return contract;
     }
 
-    /// Writes the page at `at` once `make` has filled it. Faults: those of `make`, with nothing written.
-    template <physical_memory M, class Make> static result<void> write_page(M& memory, phys_addr at, Make make)
+    /// Writes the page at `at` once `make` has filled it, in `scratch`. Faults: those of `make`, with nothing written.
+    template <physical_memory M, class Make>
+    static result<void> write_page(M& memory, phys_addr at, std::span<std::byte> scratch, Make make)
     {
-        std::array<std::byte, page_size.raw()> page{};
-        const auto made = make(std::span<std::byte>{page});
+        const auto page = scratch.first(page_size.raw());
+        std::ranges::fill(page, std::byte{0});
+        const auto made = make(page);
         if (!made)
             return std::unexpected{made.error()};
         memory.write(at, page);

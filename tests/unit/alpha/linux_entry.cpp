@@ -6,6 +6,7 @@
 #include <tests/catch.hpp>
 #include <tests/support/alpha_elf.hpp>
 #include <tests/support/alpha_told.hpp>
+#include <tests/support/scratch_page.hpp>
 
 using namespace lobos;
 using namespace lobos::alpha;
@@ -23,7 +24,8 @@ constexpr std::size_t callback = console_block::clusters + 2 * 56, listed = call
 console_block console()
 {
     console_block block;
-    block.set(192, callback).set(callback + 32, 1);
+    block.set(192, callback).set(callback + 16, world::fixup).set(callback + 32, 1);
+    block.set(world::piece + 0x18 - console_block::at, world::fixup_code); // the piece lies behind the block
     return block.set(listed, world::piece_home).set(listed + 8, world::piece).set(listed + 16, 2);
 }
 
@@ -54,7 +56,7 @@ struct entering {
     fault write()
     {
         const phys_addr pages[] = {phys_addr::at(world::hwrpb), phys_addr::at(world::page)};
-        return fault_of(contract->write_parameters(w.memory, handed.map, pages));
+        return fault_of(contract->write_parameters(w.memory, handed.map, pages, scratch_page()));
     }
 
     /// As the exec's preparation makes it of the contract's segments.
@@ -171,7 +173,7 @@ TEST_CASE("what the contract of a Linux for Alpha writes is what Linux relies on
     CHECK(met(entering{console(), world::initrd_size, alpha_kernel(), ""}) == no_fault);
     const std::string longest(255, 'x');
     CHECK(met(entering{console(), world::initrd_size, alpha_kernel(), longest}) == no_fault);
-    CHECK(met(entering{console_block{}}) == no_fault); // a console that wants nothing
+    CHECK(met(entering{console_block{}.set(64, 0x4f4c'494d)}) == no_fault); // MILO, which wants nothing
     // A kernel that ends with the first byte of a page.
     auto kernel = alpha_kernel();
     kernel.parts[2].p_memsz = 0x4001;
@@ -268,7 +270,7 @@ TEST_CASE("a kernel that was told of a copy tells the next one of a copy of that
     REQUIRE(again->virtual_layout().size() == 3);
     CHECK(again->virtual_layout().back().physical == 0x1'4000_pa);
     const phys_addr pages[] = {0x500'0000_pa, 0x500'2000_pa};
-    CHECK(fault_of(again->write_parameters(e.w.memory, e.handed.map, pages)) == no_fault);
+    CHECK(fault_of(again->write_parameters(e.w.memory, e.handed.map, pages, scratch_page())) == no_fault);
     CHECK(e.w.at(0x500'0000) == 0x500'0000);
     CHECK(e.w.at(0x500'0000 + 24) == e.w.at(world::hwrpb + 24)); // no larger
 }

@@ -217,6 +217,26 @@ TEST_CASE("too little room is said with how much, and nothing is kept")
     CHECK(b.kernel.pages_taken() == pages);
 }
 
+TEST_CASE("what there is no room for is counted in ranges, however long they are")
+{
+    bench b;
+    for (const std::uint64_t frame : {1u, 3u})
+        REQUIRE(b.kernel.allocate_page_at(free_at + byte_count::of(frame * 0x1000)));
+    b.other(free_at, byte_count::of(64 * 0x1000), content::zero);
+    SECTION("in the list")
+    {
+        b.list.resize(1);
+        frames_of frames{b.kernel};
+        CHECK(b.stage(frames).error() == fault{fault_code::no_space, stage::planning, 3}); // frames 0, 2, and from 4 on
+    }
+    SECTION("as extents")
+    {
+        b.extents.resize(1);
+        frames_of frames{b.kernel};
+        CHECK(b.stage(frames).error() == fault{fault_code::no_space, stage::planning, 5}); // and what is between them
+    }
+}
+
 TEST_CASE("a file that is too short, or wraps, is refused")
 {
     bench b;

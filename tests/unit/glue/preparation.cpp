@@ -18,7 +18,8 @@ struct told_contract : raw_contract {
     std::size_t parameter_pages() const { return 2; }
     x86::entry_registers registers(std::span<const phys_addr> pages) const { return {.si = pages[0].raw()}; }
     template <physical_memory M>
-    result<void> write_parameters(M& memory, const region_map&, std::span<const phys_addr> pages) const
+    result<void> write_parameters(
+        M& memory, const region_map&, std::span<const phys_addr> pages, std::span<std::byte>) const
     {
         for (std::size_t i = 0; i < 2 * 4096; ++i)
             store(memory, pages[i / 4096] + byte_count::of(i % 4096), pattern(3 * i));

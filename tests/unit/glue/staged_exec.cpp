@@ -23,7 +23,8 @@ std::uint32_t checksum_of(std::uint32_t seed, std::string_view command_line, std
 struct told_contract : raw_contract {
     std::uint64_t word = 0;
     template <physical_memory M>
-    result<void> write_parameters(M& memory, const region_map&, std::span<const phys_addr> pages) const
+    result<void> write_parameters(
+        M& memory, const region_map&, std::span<const phys_addr> pages, std::span<std::byte>) const
     {
         store(memory, pages[0], word);
         return {};

@@ -63,7 +63,7 @@ struct model : has_state<Missing != requirement::state>, has_paging<Missing != r
         requires(Missing != requirement::registers);
     template <physical_memory M>
     type<requirement::write_parameters, result<void>> write_parameters(
-        M&, const region_map&, std::span<const phys_addr>) const
+        M&, const region_map&, std::span<const phys_addr>, std::span<std::byte>) const
         requires(Missing != requirement::write_parameters);
     template <class Context>
     type<requirement::is_met, result<void>> is_met(const Context&, const small_port::registers&) const

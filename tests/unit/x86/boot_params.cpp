@@ -5,6 +5,7 @@
 
 #include <tests/catch.hpp>
 #include <tests/support/bzimage_builder.hpp>
+#include <tests/support/scratch_page.hpp>
 
 using lobos::fault;
 using lobos::phys_addr;
@@ -345,7 +346,7 @@ TEST_CASE("pages of parameters")
         ram.write(0_pa, bytes(0x8000, std::byte{0xa5}));
         outcome o;
         const lobos::linux_parameters told{.command_line_at = 0x7777_pa, .rng_seed = random};
-        o.said = fault_of(write_boot_params(ram, image, map, told, where));
+        o.said = fault_of(write_boot_params(ram, image, map, told, where, scratch_page()));
         o.params = lobos::load<::boot_params>(ram, where[0]);
         std::byte line[8];
         ram.read(where[1], line);
@@ -398,7 +399,7 @@ TEST_CASE("the EFI memory map lies in a row of pages")
     const lobos::linux_parameters told{.command_line_at = {},
         .efi = lobos::efi_firmware{true, 0x1'7000_pa, span_of(source, source + 48 * count - 1), 48, 1}};
     const auto said = [&](std::vector<phys_addr> pages) {
-        return fault_of(write_boot_params(ram, image, map.map, told, pages));
+        return fault_of(write_boot_params(ram, image, map.map, told, pages, scratch_page()));
     };
     const auto field = [&](std::uint64_t at) { return lobos::load<std::uint32_t>(ram, phys_addr::at(at)); };
     const fault no_room{lobos::fault_code::no_room, stage::staging, 48 * count};

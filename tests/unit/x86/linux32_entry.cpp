@@ -7,6 +7,7 @@
 
 #include <tests/catch.hpp>
 #include <tests/support/bzimage_builder.hpp>
+#include <tests/support/scratch_page.hpp>
 
 using lobos::byte_count;
 using lobos::fault;
@@ -89,7 +90,7 @@ TEST_CASE("the parameters lie in memory as Linux reads them", "[x86][linux32_ent
 {
     parameter_memory m;
     const linux32_entry contract{image_of("console=ttyS0 quiet", 5000), {.acpi_rsdp = 0xf'5a10_pa}};
-    REQUIRE(fault_of(contract.write_parameters(m.memory, handed.map, m.pages)) == no_fault);
+    REQUIRE(fault_of(contract.write_parameters(m.memory, handed.map, m.pages, scratch_page())) == no_fault);
     const ::boot_params p = m.params();
     CHECK(+p.hdr.header == 0x53726448);
     CHECK(+p.hdr.type_of_loader == 0xff);
@@ -115,7 +116,7 @@ TEST_CASE("the parameters lie in memory as Linux reads them", "[x86][linux32_ent
 TEST_CASE("no ACPI pointer is known unless it is told", "[x86][linux32_entry]")
 {
     parameter_memory m;
-    REQUIRE(linux32_entry{image_of("")}.write_parameters(m.memory, handed.map, m.pages));
+    REQUIRE(linux32_entry{image_of("")}.write_parameters(m.memory, handed.map, m.pages, scratch_page()));
     CHECK(+m.params().acpi_rsdp_addr == 0);
     CHECK(+m.params().hdr.ramdisk_size == 0);
 }
@@ -125,7 +126,7 @@ TEST_CASE("a command line of every length ends with its terminator", "[x86][linu
     for (const std::size_t size : {0u, 1u, 255u, 2047u, 4094u, 4095u}) {
         parameter_memory m;
         const std::string text(size, 'x');
-        REQUIRE(linux32_entry{image_of(text)}.write_parameters(m.memory, handed.map, m.pages));
+        REQUIRE(linux32_entry{image_of(text)}.write_parameters(m.memory, handed.map, m.pages, scratch_page()));
         const bytes line = m.page(1);
         CAPTURE(size);
         CHECK(std::count(line.begin(), line.end(), std::byte{'x'}) == static_cast<std::ptrdiff_t>(size));
@@ -141,7 +142,7 @@ TEST_CASE("parameters that Linux could not find are refused", "[x86][linux32_ent
     const auto said = [&](phys_addr parameters, phys_addr line) {
         byte_memory none{0};
         const phys_addr pages[] = {parameters, line};
-        return fault_of(contract.write_parameters(none, handed.map, pages));
+        return fault_of(contract.write_parameters(none, handed.map, pages, scratch_page()));
     };
     const auto bad = [](std::uint64_t at) { return fault{fault_code::bad_range, stage::staging, at}; };
     CHECK(said(0x1'0000'0000_pa, 0x1000_pa) == bad(0x1'0000'0000));
@@ -157,7 +158,7 @@ TEST_CASE("a memory map that does not fit is a fault, and nothing is written", "
         REQUIRE(map.add(phys_range::of(phys_addr::at(i * 0x2000), 4_KiB), region_kind::usable));
     byte_memory none{0};
     const phys_addr pages[] = {0x1000_pa, 0x2000_pa};
-    CHECK(fault_of(linux32_entry{image_of("quiet")}.write_parameters(none, map, pages)) ==
+    CHECK(fault_of(linux32_entry{image_of("quiet")}.write_parameters(none, map, pages, scratch_page())) ==
         fault{fault_code::too_many_regions, stage::staging, 129});
 }
 
@@ -172,7 +173,7 @@ TEST_CASE("what has no room in the page is in pages of its own", "[x86][linux32_
     const phys_addr pages[] = {0x30'1000_pa, 0x30'2000_pa, 0x30'0000_pa};
     const linux32_entry contract{image_of("quiet"), {.rng_seed = seed, .regions = 130}};
     REQUIRE(contract.parameter_pages() == 3);
-    REQUIRE(fault_of(contract.write_parameters(memory, map, pages)) == no_fault);
+    REQUIRE(fault_of(contract.write_parameters(memory, map, pages, scratch_page())) == no_fault);
     const auto p = lobos::load<::boot_params>(memory, 0x30'1000_pa);
     CHECK(+p.e820_entries == 128);
     CHECK(std::uint64_t{p.hdr.setup_data} == 0x30'0000);
@@ -193,8 +194,8 @@ TEST_CASE("a page of setup data is below 4 GiB like the others", "[x86][linux32_
     byte_memory none{0};
     const bytes seed(32);
     const phys_addr pages[] = {0x1000_pa, 0x2000_pa, 0x1'0000'0000_pa};
-    CHECK(fault_of(linux32_entry{image_of("quiet"), {.rng_seed = seed}}.write_parameters(none, handed.map, pages)) ==
-        fault{fault_code::bad_range, stage::staging, 0x1'0000'0000});
+    CHECK(fault_of(linux32_entry{image_of("quiet"), {.rng_seed = seed}}.write_parameters(
+              none, handed.map, pages, scratch_page())) == fault{fault_code::bad_range, stage::staging, 0x1'0000'0000});
 }
 
 TEST_CASE("a kernel above 4 GiB has no 32-bit entry", "[x86][linux32_entry]")
@@ -203,6 +204,6 @@ TEST_CASE("a kernel above 4 GiB has no 32-bit entry", "[x86][linux32_entry]")
     auto image = image_of("quiet");
     image.entry = 0x1'0000'0000_pa;
     const phys_addr pages[] = {0x1000_pa, 0x2000_pa};
-    CHECK(fault_of(linux32_entry{image}.write_parameters(none, handed.map, pages)) ==
+    CHECK(fault_of(linux32_entry{image}.write_parameters(none, handed.map, pages, scratch_page())) ==
         fault{fault_code::bad_range, stage::staging, 0x1'0000'0000});
 }

@@ -4,6 +4,7 @@
 
 #include <lobos/x86/paging_mode.hpp>
 
+#include <tests/support/scratch_page.hpp>
 #include <tests/support/told_linux.hpp>
 
 using namespace lobos;
@@ -103,7 +104,7 @@ TEST_CASE("one that cannot does not", "[x86][linux64_entry]")
     byte_memory none{0};
     const auto said = [&](phys_addr parameters, phys_addr line) {
         const phys_addr pages[] = {parameters, line};
-        return fault_of(contract.write_parameters(none, told.handed.map, pages));
+        return fault_of(contract.write_parameters(none, told.handed.map, pages, scratch_page()));
     };
     CHECK(said(0x1'0000'0000_pa, 0x1000_pa) == refused_page(0x1'0000'0000));
     CHECK(said(0x1000_pa, 0xffff'f001_pa) == refused_page(0xffff'f001));
@@ -114,7 +115,7 @@ TEST_CASE("no 64-bit entry, and nothing is written", "[x86][linux64_entry]")
     told_linux<linux64_entry> told;
     told.image.entry_64.reset();
     byte_memory none{0};
-    CHECK(fault_of(told.contract().write_parameters(none, told.handed.map, told.pages)) ==
+    CHECK(fault_of(told.contract().write_parameters(none, told.handed.map, told.pages, scratch_page())) ==
         fault{fault_code::unsupported, stage::staging, 0x236});
     CHECK(told.contract().entry().raw() == no_entry.raw());
 }

@@ -5,6 +5,7 @@
 #include <lobos/x86/paging_4level.hpp>
 
 #include <tests/catch.hpp>
+#include <tests/support/scratch_page.hpp>
 #include <tests/support/told.hpp>
 
 using namespace lobos;
@@ -96,8 +97,9 @@ TEST_CASE("with EFI's memory map a multiboot 2 image is told in a row of pages",
     // Of pages that do not follow each other the longest row counts, and it may be too short.
     const phys_addr parted[] = {0x1'3000_pa, 0x1'5000_pa, 0x1'6000_pa, 0x1'8000_pa};
     CHECK(contract->registers(parted).bx == 0x1'5000);
-    CHECK(fault_of(contract->write_parameters(t.memory, t.handed.map, parted)) == no_fault);
-    const fault said = fault_of(contract->write_parameters(t.memory, t.handed.map, std::span{parted}.first(2)));
+    CHECK(fault_of(contract->write_parameters(t.memory, t.handed.map, parted, scratch_page())) == no_fault);
+    const fault said =
+        fault_of(contract->write_parameters(t.memory, t.handed.map, std::span{parted}.first(2), scratch_page()));
     CHECK(said.code == fault_code::no_space);
     CHECK(said.at > 48 * count);
 }

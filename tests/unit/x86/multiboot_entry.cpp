@@ -4,6 +4,7 @@
 #include <lobos/x86/paging_4level.hpp>
 
 #include <tests/catch.hpp>
+#include <tests/support/scratch_page.hpp>
 #include <tests/support/told.hpp>
 
 using namespace lobos;
@@ -91,6 +92,6 @@ TEST_CASE("what a multiboot 1 image cannot be told", "[x86][multiboot_entry]")
     CHECK(t.write(*multiboot_entry::make(image, {}, long_line)).code == fault_code::no_space);
     byte_memory none{0};
     const phys_addr high[] = {0x1'0000'0000_pa};
-    CHECK(fault_of(multiboot_entry::make(image, {}, "")->write_parameters(none, t.handed.map, high)) ==
+    CHECK(fault_of(multiboot_entry::make(image, {}, "")->write_parameters(none, t.handed.map, high, scratch_page())) ==
         fault{fault_code::bad_range, stage::staging, 0x1'0000'0000});
 }

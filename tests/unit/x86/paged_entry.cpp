@@ -10,6 +10,7 @@
 #include <lobos/x86/paging_pae.hpp>
 
 #include <tests/catch.hpp>
+#include <tests/support/scratch_page.hpp>
 #include <tests/support/told.hpp>
 
 using namespace lobos;
@@ -118,7 +119,7 @@ TEST_CASE("what a paged kernel is told can be read by it", "[x86][paged_entry]")
     const auto contract = paged_entry::make(small_image(), files, "generation=2 -- quiet");
     REQUIRE(contract);
     const phys_addr pages[] = {0x30'0000_pa};
-    REQUIRE(fault_of(contract->write_parameters(memory, handed.map, pages)) == no_fault);
+    REQUIRE(fault_of(contract->write_parameters(memory, handed.map, pages, scratch_page())) == no_fault);
 
     const multiboot_reader reader{memory, 0x30'0000_pa};
     const memory_map found{};
@@ -148,7 +149,7 @@ TEST_CASE("what does not fit in the page, or below 4 GiB, is a fault, and nothin
         const auto contract = paged_entry::make(small_image(), {}, line);
         REQUIRE(contract);
         const phys_addr pages[] = {page};
-        return fault_of(contract->write_parameters(none, handed.map, pages));
+        return fault_of(contract->write_parameters(none, handed.map, pages, scratch_page()));
     };
     CHECK(said(long_line, 0x30'0000_pa).code == fault_code::no_space);
     CHECK(said("quiet", 0x1'0000'0000_pa) == fault{fault_code::bad_range, stage::staging, 0x1'0000'0000});

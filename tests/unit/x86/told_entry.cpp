@@ -4,6 +4,7 @@
 #include <tests/catch.hpp>
 #include <tests/support/byte_memory.hpp>
 #include <tests/support/elf_builder.hpp>
+#include <tests/support/scratch_page.hpp>
 
 using namespace lobos;
 using namespace lobos::test;
@@ -93,14 +94,15 @@ TEST_CASE("a page is written whole, or not at all", "[x86][told_entry]")
     const bytes old(0x1000, std::byte{0xa5});
     memory.write(0x30'0000_pa, old);
     const fault full{fault_code::no_space, stage::staging, 0x1001};
-    const auto refused = bare_entry<flat_image>::write_page(memory, 0x30'0000_pa, [&](std::span<std::byte> page) {
-        page[0] = std::byte{1};
-        return result<std::size_t>{std::unexpected{full}};
-    });
+    const auto refused =
+        bare_entry<flat_image>::write_page(memory, 0x30'0000_pa, scratch_page(), [&](std::span<std::byte> page) {
+            page[0] = std::byte{1};
+            return result<std::size_t>{std::unexpected{full}};
+        });
     CHECK(fault_of(refused) == full);
     CHECK(load<std::uint8_t>(memory, 0x30'0000_pa) == 0xa5);
 
-    REQUIRE(bare_entry<flat_image>::write_page(memory, 0x30'0000_pa, [](std::span<std::byte> page) {
+    REQUIRE(bare_entry<flat_image>::write_page(memory, 0x30'0000_pa, scratch_page(), [](std::span<std::byte> page) {
         page[0] = std::byte{1};
         return result<std::size_t>{1};
     }));
