@@ -55,7 +55,6 @@ result<void> all_of_it(stub::memory& memory, phys_addr at, std::span<std::byte> 
     machine::call_pal<pal::wrvptptr>(table->self().raw());
     machine::call_pal<pal::tbi>(alpha::tbi_all);
     machine::call_pal<pal::imb>();
-    machine::call_pal<pal::draina>();
     machine::call_pal<pal::swpipl>(7);
     return {};
 }

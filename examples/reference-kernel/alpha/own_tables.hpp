@@ -25,7 +25,7 @@ public:
     lobos::phys_addr root;  ///< of those in force
     std::size_t tables = 0; ///< pages of them
 
-    /// Makes tables with `file` in the window, and goes on under them. Faults: no_memory (a file of more than 64 MB),
+    /// Makes tables with `file` in the window, and goes on under them. Faults: no_memory (a file of more than 90 MB),
     /// those of clone_page_tables and map_console, and mapping_conflict.
     lobos::result<void> enter(const machine& m, std::span<const lobos::extent> file)
     {
@@ -39,12 +39,12 @@ public:
             }
             return alpha::map_console(*m.block, put);
         };
-        next_ = 1 - next_;
+        const std::size_t next = 1 - in_force_; // the other is not written to while it is in force
         std::size_t used = 0;
         const auto frames = [&]() -> result<phys_addr> {
             if (used == pages_of_a_set)
                 return refuse(fault_code::no_memory, stage::mapping, 0);
-            const std::byte* const page = pages_[next_][used++];
+            const std::byte* const page = pages_[next][used++];
             return physical(page, page + 1).first();
         };
         const auto made = clone_page_tables<paging>(memory, root, {}, add, frames);
@@ -58,14 +58,15 @@ public:
         const auto context = alpha::make_hwpcb(virt_addr{}, made->root, alpha::hwpcb_flag::floating_point);
         if (!context)
             return std::unexpected{context.error()};
-        contexts_[next_] = *context;
-        const auto* const at = reinterpret_cast<const std::byte*>(&contexts_[next_]);
-        swap_context(contexts_[next_], physical(at, at + 1).first());
+        contexts_[next] = *context;
+        const auto* const at = reinterpret_cast<const std::byte*>(&contexts_[next]);
+        swap_context(contexts_[next], physical(at, at + 1).first());
         lobos::machine::call_pal<alpha::pal::tbi>(alpha::tbi_all);
         lobos::machine::call_pal<alpha::pal::imb>();
         made->flush.done_by_loading_the_root();
         root = made->root;
         tables = made->tables;
+        in_force_ = next;
         return {};
     }
 
@@ -73,7 +74,7 @@ private:
     static constexpr std::size_t pages_of_a_set = 16;
     alignas(8192) std::byte pages_[2][pages_of_a_set][8192]{};
     alignas(lobos::alpha::hwpcb::alignment.raw()) lobos::alpha::hwpcb contexts_[2]{};
-    std::size_t next_ = 0;
+    std::size_t in_force_ = 0;
 };
 
 } // namespace kernel

@@ -15,6 +15,7 @@ template <physical_memory M> class departure_rules {
 public:
     explicit departure_rules(const verifier_context<M>& context)
         : plan_{context.plan},
+          map_{context.map},
           memory_{context.memory},
           frame_{load<departure_frame>(memory_, plan_.frame)}
     {
@@ -90,11 +91,13 @@ private:
         return frame_.halt_flags == 0 || (frame_.halt_flags % 8 == 0 && apart);
     }
 
-    /// No memory, but a device.
+    /// No memory, but a device: in the half of kseg that is nothing else, or, on what is older than a 21264, where the
+    /// map knows of nothing.
     bool reset_agrees() const
     {
         const virt_addr at = virt_addr::at(frame_.reset_at);
-        return frame_.reset_at == 0 || (kseg.contains(at) && !from_kseg(at));
+        const auto memory = from_kseg(at);
+        return frame_.reset_at == 0 || (kseg.contains(at) && !(memory && map_.find(*memory)));
     }
 
     bool context_agrees() const
@@ -135,6 +138,7 @@ private:
     }
 
     const exec_plan& plan_;
+    const region_map& map_;
     M& memory_;
     departure_frame frame_;
 };

@@ -26,8 +26,12 @@ struct block_extent {
     std::uint64_t end;   ///< of all that is known
 };
 
+/// A procedure descriptor, as far as it is called by.
+inline constexpr std::uint64_t procedure_descriptor_size = 16;
+
 /// What a block says of itself, and the parts whose size is known. Others that begin behind all of these are lost in a
-/// copy. Fault: bad_header (a part is out of reach; at: the physical address of the field that names it).
+/// copy, which says that it has none. Fault: bad_header (a part is out of reach; at: the physical address of the field
+/// that names it).
 template <physical_memory Memory> result<block_extent> extent_of(const hwrpb_reader<Memory>& block)
 {
     const hwrpb& fixed = block.fixed();
@@ -41,15 +45,21 @@ template <physical_memory Memory> result<block_extent> extent_of(const hwrpb_rea
             offsetof(hwrpb, terminal_offset)},
         {fixed.callback_offset, 1, sizeof(callback_block), offsetof(hwrpb, callback_offset)},
         {0, 0, sizeof(console_mapping), offsetof(hwrpb, callback_offset)},
+        {0, 1, procedure_descriptor_size, offsetof(hwrpb, callback_offset)},
+        {0, 1, procedure_descriptor_size, offsetof(hwrpb, callback_offset)},
     };
+    constexpr std::uint64_t reach = hwrpb_reader<Memory>::reach.raw();
     if (fixed.callback_offset != 0) {
         const auto found = block.template part<callback_block>(fixed.callback_offset, offsetof(hwrpb, callback_offset));
         if (!found)
             return std::unexpected{found.error()};
         parts[3].offset = fixed.callback_offset + sizeof(callback_block);
         parts[3].count = found->mappings;
+        // Descriptors of routines that the console keeps in the block are named by where it has the block.
+        for (const auto& [part, named] : {std::pair{&parts[4], found->dispatch}, std::pair{&parts[5], found->fixup}})
+            if (named >= hwrpb::console_address && named - hwrpb::console_address < reach)
+                part->offset = named - hwrpb::console_address;
     }
-    constexpr std::uint64_t reach = hwrpb_reader<Memory>::reach.raw();
     if (fixed.size > reach)
         return refuse(fault_code::bad_header, stage::staging, block.address() + byte_count::of(offsetof(hwrpb, size)));
     std::uint64_t end = sizeof(hwrpb); // of everything but the descriptors
@@ -121,6 +131,10 @@ result<std::size_t> copy_hwrpb(
     fixed.physical_address = at.raw();
     fixed.memory_offset = offset;
     fixed.size = size;
+    for (std::uint64_t* part :
+        {&fixed.hint_block_offset, &fixed.configuration_offset, &fixed.fru_offset, &fixed.recognition_offset})
+        if (*part >= offset)
+            *part = 0; // it is not in the copy
     fixed.checksum = detail::quadword_sum(bytes_of(fixed).first(offsetof(hwrpb, checksum)));
     std::ranges::copy(bytes_of(fixed), out.begin());
     return size;

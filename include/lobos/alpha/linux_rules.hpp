@@ -24,8 +24,9 @@ public:
     explicit linux_rules(const C& context) : c_{context} {}
 
     /// Faults: entry_contract_broken (at: the field, or the first byte, that does not agree; the entry, where that is
-    /// no place for a Linux; VPTB, where the root cannot be seen), not_mapped, not_writable (at: virtual address of the
-    /// HWRPB or of a piece of the console), and those of hwrpb_reader.
+    /// no place for a Linux; VPTB, where the root cannot be seen; what the console calls its own, where that is usable
+    /// memory), not_mapped, not_writable, not_executable (at: virtual address of the HWRPB or of a piece of the
+    /// console), and those of hwrpb_reader.
     result<void> hold() const
     {
         const auto start = from_kseg(c_.plan.entry);
@@ -43,6 +44,8 @@ public:
         if (held)
             held = console_is_mapped(*block);
         if (held)
+            held = fixup_can_be_called(*block);
+        if (held)
             held = root_is_seen(virt_addr::at(block->fixed().vptb));
         // The one that it goes by later, and still when it comes back to these tables in the end.
         if (held)
@@ -51,6 +54,8 @@ public:
     }
 
 private:
+    static constexpr std::uint64_t recognition_block_size = 24;
+
     static std::unexpected<fault> broken(std::uint64_t at)
     {
         return refuse(fault_code::entry_contract_broken, stage::verifying, at);
@@ -122,11 +127,26 @@ private:
         });
         if (!whole)
             return broken(found->physical.raw());
+        for (virt_addr at = home + paging_8k::granule; at - home < all->size(); at += paging_8k::granule)
+            if (const auto mapped = finds(at, found->physical + (at - home)); !mapped)
+                return std::unexpected{mapped.error()};
         return block;
     }
 
+    /// `v` is `wanted`, and can be written to.
+    result<void> finds(virt_addr v, phys_addr wanted) const
+    {
+        const auto found = walk<paging_8k>(c_.memory, c_.plan.entry_root, v);
+        if (!found || found->physical != wanted)
+            return refuse(fault_code::not_mapped, stage::verifying, v);
+        if (found->rights != access::read_write)
+            return refuse(fault_code::not_writable, stage::verifying, v);
+        return {};
+    }
+
     /// What Linux reads of the block lies in what the block says of itself, which is all that is safe. Readers go by
-    /// offsets alone, and would find something else there after the copy.
+    /// offsets alone, and would find something else there after the copy. (Where the name is that the block to
+    /// recognise the machine by goes on to, only the console knows.)
     result<void> parts_are_inside(const reader& block) const
     {
         const hwrpb& fixed = block.fixed();
@@ -150,8 +170,14 @@ private:
                 offsetof(hwrpb, callback_offset)},
             {fixed.memory_offset, sizeof(memory_descriptors), *clusters, sizeof(memory_cluster),
                 offsetof(hwrpb, memory_offset)},
+            // There are consoles that have a terminal and count none.
+            {fixed.terminal_offset, 0, std::max(fixed.terminal_count, std::uint64_t{1}), fixed.terminal_size,
+                offsetof(hwrpb, terminal_offset)},
+            {fixed.recognition_offset, recognition_block_size, 0, 0, offsetof(hwrpb, recognition_offset)},
         };
         for (const auto& p : parts) {
+            if (p.offset == 0 && p.field != offsetof(hwrpb, slot_offset))
+                continue; // there is none
             // No more than the reader reaches, so that no product of two parts wraps.
             const std::uint64_t size = std::min(fixed.size, reader::reach.raw());
             const std::uint64_t left = p.offset < size ? size - p.offset : 0;
@@ -168,7 +194,7 @@ private:
         const auto count = block.cluster_count();
         if (!count)
             return std::unexpected{count.error()};
-        rules::told_map told{c_};
+        rules::told_map told{c_, paging_8k::granule, paging_8k::physical_reach};
         for (std::uint64_t n = 0; n < *count; ++n) {
             const memory_cluster cluster = block.cluster(n);
             const phys_addr at = block.cluster_address(n);
@@ -185,20 +211,66 @@ private:
         return told.end(block.address() + byte_count::of(block.fixed().memory_offset));
     }
 
-    /// Linux calls the console's `fixup` before it has tables of its own.
+    /// What the console's code goes by when it is called, and that nobody else has it.
     result<void> console_is_mapped(const reader& block) const
     {
         const virt_range home = console_home(byte_count::of(block.fixed().size));
         return list_console_mappings(block, [&](const mapping& m) -> result<void> {
-            for (std::optional<virt_addr> at = m.virtual_range.first(); at && *at <= m.virtual_range.last();) {
-                const auto found = walk<paging_8k>(c_.memory, c_.plan.entry_root, *at);
-                const bool right = found && found->physical == m.physical + (*at - m.virtual_range.first());
-                if (!right && !home.contains(*at)) // a copy of the block lies over what it lists of itself
-                    return refuse(fault_code::not_mapped, stage::verifying, *at);
-                at = checked_add(*at, paging_8k::granule);
+            for (std::optional<virt_addr> at = m.virtual_range.first(); at && *at <= m.virtual_range.last();
+                at = checked_add(*at, paging_8k::granule)) {
+                if (home.contains(*at)) // a copy of the block lies over what it lists of itself
+                    continue;
+                const phys_addr piece = m.physical + (*at - m.virtual_range.first());
+                if (const auto mapped = finds(*at, piece); !mapped)
+                    return mapped;
+                if (c_.map.first_not(region_kind::usable, phys_range::of(piece, paging_8k::granule)) != piece)
+                    return broken(at->raw());
             }
             return {};
         });
+    }
+
+    /// Linux calls the console's `fixup` before it has tables of its own, unless the console is MILO: by the second
+    /// quadword of its procedure descriptor, which is where the code begins.
+    result<void> fixup_can_be_called(const reader& block) const
+    {
+        const hwrpb& fixed = block.fixed();
+        constexpr std::array milo{'M', 'I', 'L', 'O'};
+        if (std::ranges::equal(std::span{fixed.serial_number}.first<milo.size()>(), milo))
+            return {};
+        if (fixed.callback_offset == 0)
+            return broken((block.address() + byte_count::of(offsetof(hwrpb, callback_offset))).raw());
+        const auto callback =
+            block.template part<callback_block>(fixed.callback_offset, offsetof(hwrpb, callback_offset));
+        if (!callback)
+            return std::unexpected{callback.error()};
+        const auto named = checked_add(virt_addr::at(callback->fixup), byte_count::of(8));
+        if (!named || !is_aligned(*named, byte_count::of(8)))
+            return broken(callback->fixup);
+        const auto descriptor = of_console(*named, block);
+        if (!descriptor)
+            return std::unexpected{descriptor.error()};
+        const auto code = virt_addr::at(load<std::uint64_t>(c_.memory, descriptor->physical));
+        const auto routine = of_console(code, block);
+        if (!routine)
+            return std::unexpected{routine.error()};
+        if (!routine->executable)
+            return refuse(fault_code::not_executable, stage::verifying, code);
+        return {};
+    }
+
+    /// What `v` is, which is to be the console's, or in its block. Faults: not_mapped, entry_contract_broken.
+    result<translation<paging_8k>> of_console(virt_addr v, const reader& block) const
+    {
+        const auto found = walk<paging_8k>(c_.memory, c_.plan.entry_root, v);
+        if (!found)
+            return refuse(fault_code::not_mapped, stage::verifying, v);
+        const region* holder = c_.map.find(found->physical);
+        const bool in_block =
+            found->physical >= block.address() && (found->physical - block.address()).raw() < block.fixed().size;
+        if (holder && holder->kind == region_kind::usable && !in_block)
+            return broken(v.raw());
+        return found;
     }
 
     result<void> root_is_seen(virt_addr vptb) const

@@ -2,7 +2,7 @@
 #pragma once
 
 /// \file
-/// The calls of the PALcode for Unix that a kernel being left makes, and its entries, by the manual's names
+/// The calls of the PALcode for Unix that lobos and the kernels around it make, and its entries, by the manual's names
 /// [alpha/arm II-B]. A call is an instruction to everyone else: it needs no stack. Arguments are in a0 and a1, what
 /// comes back is in v0; t0, t8 to t11 and the arguments are anybody's afterwards, all else stays.
 
@@ -12,7 +12,6 @@ namespace lobos::alpha {
 
 enum class pal : unsigned {
     halt = 0x00,     ///< the console takes over; what it does, its processor's slot in the HWRPB may say
-    draina = 0x02,   ///< waits until what was begun has either happened or failed
     wrvptptr = 0x2d, ///< where the PALcode looks for the virtual page table
     swpctx = 0x30,   ///< on under the context at a physical address; returns that of the one until now
     tbi = 0x33,      ///< forgets translations: all of them, also those of every address space, for `tbi_all`

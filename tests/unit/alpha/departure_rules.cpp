@@ -192,8 +192,11 @@ TEST_CASE("what resets the machine is a device in kseg", "[alpha][departure_rule
     CHECK(said_of_frame(reset_at, 0) == no_fault); // nobody knows of one
     for (const std::uint64_t io : {0xffff'fd00'0000'0000ull, 0xffff'fd01'fc00'0064ull, 0xffff'fdff'ffff'ffffull})
         CHECK(said_of_frame(reset_at, io) == no_fault);
-    for (const std::uint64_t wrong : {0xffff'fcff'ffff'ffffull, 0xffff'fc00'0006'0000ull, 0xffff'fe00'0000'0000ull,
-             0x801'fc00'0064ull, 1ull, ~0ull}) // memory, no kseg, physical
+    // On a 21164A, where the map knows of no memory.
+    for (const std::uint64_t io : {0xffff'fc89'0000'0064ull, 0xffff'fcff'ffff'ffffull})
+        CHECK(said_of_frame(reset_at, io) == no_fault);
+    for (const std::uint64_t wrong : {0xffff'fc00'0006'0000ull, 0xffff'fe00'0000'0000ull, 0x801'fc00'0064ull, 1ull,
+             ~0ull}) // memory, no kseg, physical
         CHECK(said_of_frame(reset_at, wrong) == reset_broken);
 }
 

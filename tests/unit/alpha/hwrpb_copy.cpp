@@ -138,6 +138,42 @@ copied copy_again(const copied& c, const region_map& map)
 
 } // namespace
 
+TEST_CASE("a copy says of no part that it has it, and has not", "[alpha][hwrpb_copy]")
+{
+    const memory_map told{{phys_range::of(0_pa, 128_KiB), region_kind::reserved}};
+    for (const std::size_t part : {136u, 208u, 216u, 312u}) { // of no known size
+        CAPTURE(part);
+        const auto offset_of_part = [&](std::uint64_t offset) {
+            const copied c = copy(whole().set(part, offset), told.map);
+            REQUIRE(c.done == end + 24 + 56);
+            CHECK(peek(c.block, 288, 8) == [&] {
+                std::uint64_t sum = 0;
+                for (std::size_t i = 0; i < 288; i += 8)
+                    sum += peek(c.block, i, 8);
+                return sum;
+            }());
+            return peek(c.block, part, 8);
+        };
+        CHECK(offset_of_part(end - 8) == end - 8);
+        CHECK(offset_of_part(end) == 0); // the descriptors of memory are there
+        CHECK(offset_of_part(0x10'0000) == 0);
+    }
+}
+
+TEST_CASE("routines that the console keeps in the block go with it", "[alpha][hwrpb_copy]")
+{
+    const memory_map told{{phys_range::of(0_pa, 128_KiB), region_kind::reserved}};
+    for (const std::size_t routine : {callback, callback + 16}) { // dispatch, fixup
+        CAPTURE(routine);
+        const auto used = [&](std::uint64_t named) { return copy(whole().set(routine, named), told.map).done; };
+        CHECK(used(0x1000'0000 + end + 0x100) == end + 0x110 + 24 + 56);
+        CHECK(used(0x1000'0000 + end - 16) == end + 24 + 56); // among what is there in any case
+        for (const std::uint64_t elsewhere : {0x0fff'ffffull, 0x1010'0000ull, 0xffff'fc00'0001'8000ull, 0ull})
+            CHECK(used(elsewhere) == end + 24 + 56);
+        CHECK(fault_of(copy(whole().set(routine, 0x1010'0000 - 8), told.map).done) == bad(192));
+    }
+}
+
 TEST_CASE("copies of copies do not grow", "[alpha][hwrpb_copy]")
 {
     const memory_map two{{phys_range::of(0_pa, 128_KiB), region_kind::reserved},

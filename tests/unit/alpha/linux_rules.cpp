@@ -245,6 +245,12 @@ TEST_CASE("the HWRPB of a Linux lies in a safe page of parameters, all of it", "
     SECTION("its last byte as well")
     {
         world w;
+        CHECK(w.when_told(24, 0x4000) == verifying(not_mapped, 0x1000'2000)); // which tables have to have, too
+        map_alpha_page(w.memory, w.next_table, world::root, 0x1000'2000, world::page + 0x2000);
+        CHECK(w.when_told(24, 0x4000) == verifying(not_mapped, 0x1000'2000)); // in a row
+        map_alpha_page(w.memory, w.next_table, world::root, 0x1000'2000, world::page, 0x0101);
+        CHECK(w.when_told(24, 0x4000) == verifying(not_writable, 0x1000'2000));
+        map_alpha_page(w.memory, w.next_table, world::root, 0x1000'2000, world::page);
         CHECK(w.when_told(24, 0x4000) == no_fault);
         for (const std::uint64_t size : {std::uint64_t{0}, std::uint64_t{0x4001}, ~std::uint64_t{0}})
             CHECK(w.when_told(24, size) == broken(world::hwrpb));
@@ -259,7 +265,15 @@ TEST_CASE("the HWRPB of a Linux lies in a safe page of parameters, all of it", "
         CHECK(w.when_told(160, ~7ull) == broken(world::hwrpb + 160));
         CHECK(w.when_told(144, ~0ull) == broken(world::hwrpb + 160));
         CHECK(w.when_told(144, 5) == no_fault);
-        CHECK(w.when_told(192, 0) == no_fault); // no callback block
+        // A terminal, even where none is counted, and the block to recognise the machine by.
+        w.block.set(176, 0x100);
+        CHECK(w.when_told(184, world::end - 0x100) == no_fault);
+        CHECK(w.when_told(184, world::end - 0xf8) == broken(world::hwrpb + 184));
+        w.block.set(168, 2);
+        CHECK(w.when_told(184, world::end - 0x200) == no_fault);
+        CHECK(w.when_told(184, world::end - 0x1f8) == broken(world::hwrpb + 184));
+        CHECK(w.when_told(312, world::end - 24) == no_fault);
+        CHECK(w.when_told(312, world::end - 16) == broken(world::hwrpb + 312));
         // Descriptors behind all else, of one cluster.
         w.block.set(200, 0x1000).set(0x1010, 1).set(0x1020, 0x2000).set(0x1048, 1);
         CHECK(w.when_told(24, 0x104f) == broken(world::hwrpb + 200));
@@ -341,6 +355,79 @@ TEST_CASE("pieces of the console are where it wants them", "[alpha][linux_rules]
     CHECK(w.when_told(world::pieces + 24, alpha_kseg) == loading(bad_header, world::hwrpb + world::pieces + 24));
     CHECK(w.when_told(192, 4) == loading(bad_header, world::hwrpb + 192));
     CHECK(w.when_told(192, 8) == loading(bad_header, world::hwrpb + 192));
+}
+
+TEST_CASE("pieces of the console can be worked with, and are nobody else's", "[alpha][linux_rules]")
+{
+    world w;
+    CHECK(w.when_mapped(0x2000'2000, world::piece + 0x2000, 0x0101) == verifying(not_writable, 0x2000'2000));
+    constexpr std::uint64_t usable = 0x1'e000; // and not the last page before
+    map_alpha_page(w.memory, w.next_table, world::root, 0x2000'0000, usable - 0x2000);
+    map_alpha_page(w.memory, w.next_table, world::root, 0x2000'2000, usable);
+    CHECK(w.when_told(world::pieces + 8, usable - 0x2000) == broken(0x2000'2000));
+}
+
+TEST_CASE("the console's fixup, which a Linux calls first, can be called", "[alpha][linux_rules]")
+{
+    constexpr std::size_t fixup = world::callback + 16;
+    constexpr std::uint64_t field = world::hwrpb + 192, descriptor = world::piece + 0x18;
+    SECTION("there is one, unless the console is MILO")
+    {
+        world w;
+        CHECK(w.when_told(192, 0) == broken(field));
+        CHECK(w.when_told(fixup, 0) == verifying(not_mapped, 8));
+        w.block.set(64, 0x4f4c'494d).set(72, 0); // "MILO"
+        CHECK(w.when_told(192, 0) == no_fault);
+        CHECK(w.when_told(fixup, 0) == no_fault);
+        w.block.set(64, 0x4f4c'496d);
+        CHECK(w.when_told(192, 0) == broken(field));
+    }
+    SECTION("its descriptor")
+    {
+        world w;
+        CHECK(w.when_told(fixup, world::fixup + 4) == broken(world::fixup + 4));
+        CHECK(w.when_told(fixup, ~std::uint64_t{7}) == broken(~std::uint64_t{7}));
+        CHECK(w.when_told(fixup, 0x3000'0000) == verifying(not_mapped, 0x3000'0008));
+        CHECK(w.when_told(fixup, alpha_kseg + 0x2'0000) == broken(alpha_kseg + 0x2'0008)); // anybody's memory
+        CHECK(w.when_told(fixup, alpha_kseg + world::piece + 0x10) == no_fault);
+        // In the copy of the block; the quadword behind it is no longer the block's.
+        w.block.set(0x1000, world::fixup_code);
+        CHECK(w.tell(24, 0x1008).when_told(fixup, 0x1000'0ff8) == no_fault);
+        CHECK(w.tell(24, 0x1000).when_told(fixup, 0x1000'0ff8) == broken(0x1000'1000));
+    }
+    SECTION("its code")
+    {
+        world w;
+        CHECK(w.when(descriptor, 0x3000'0000) == verifying(not_mapped, 0x3000'0000));
+        CHECK(w.when(descriptor, alpha_kseg + 0x2'0000) == broken(alpha_kseg + 0x2'0000));
+        CHECK(w.when(descriptor, alpha_kseg + world::piece) == no_fault);
+        constexpr std::uint64_t fault_on_execute = 8;
+        CHECK(w.when_mapped(0x2000'2000, world::piece + 0x2000, 0x1101 | fault_on_execute) ==
+            verifying(not_executable, world::fixup_code));
+    }
+}
+
+TEST_CASE("what shares a page with something else is not told, and need not be", "[alpha][linux_rules]")
+{
+    world w;
+    constexpr std::uint64_t reserved = 0x800'1000;
+    REQUIRE(w.map.map.add(world::from_to(reserved, reserved + 0x1fff), region_kind::reserved));
+    CHECK(w.verdict() == broken(cluster(9)));
+    // The last cluster becomes three.
+    w.block.set(console_block::memory + 16, 12);
+    const auto three = [&](std::uint64_t first, std::uint64_t pages) {
+        w.block.cluster(9, 0x2019, first - 0x2019, 0).cluster(10, first, pages, 1);
+        return w.tell_cluster(11, first + pages, 0x8000 - first - pages, 0).verdict();
+    };
+    // They take the place of the callback block, which goes behind them.
+    std::ranges::copy(bytes(w.block.block.begin() + world::callback, w.block.block.begin() + world::end),
+        w.block.block.begin() + 0x1000);
+    w.block.set(24, 0x1000 + world::end - world::callback).set(192, 0x1000);
+    CHECK(three(0x4000, 2) == no_fault);
+    CHECK(three(0x4000, 1) == broken(cluster(11)));
+    CHECK(three(0x4001, 1) == broken(cluster(9)));
+    CHECK(three(0x4000, 3) == broken(table)); // one page of usable memory too many
+    CHECK(three(0x3fff, 3) == broken(table));
 }
 
 TEST_CASE("the copy of a HWRPB lies over what the console lists of the original", "[alpha][linux_rules]")

@@ -17,9 +17,9 @@ constexpr std::uint32_t call_pal(pal function)
 
 TEST_CASE("calls have the manual's numbers, privileged ones below 0x40", "[alpha][palcode]")
 {
-    constexpr pal privileged[] = {pal::halt, pal::draina, pal::wrvptptr, pal::swpctx, pal::tbi, pal::wrent, pal::swpipl,
-        pal::rdps, pal::wrkgp, pal::whami};
-    constexpr std::uint32_t manual[] = {0x00, 0x02, 0x2d, 0x30, 0x33, 0x34, 0x35, 0x36, 0x37, 0x3c};
+    constexpr pal privileged[] = {
+        pal::halt, pal::wrvptptr, pal::swpctx, pal::tbi, pal::wrent, pal::swpipl, pal::rdps, pal::wrkgp, pal::whami};
+    constexpr std::uint32_t manual[] = {0x00, 0x2d, 0x30, 0x33, 0x34, 0x35, 0x36, 0x37, 0x3c};
     for (std::size_t i = 0; i < std::size(manual); ++i)
         CHECK(call_pal(privileged[i]) == manual[i]);
     CHECK(call_pal(pal::imb) == 0x86);
