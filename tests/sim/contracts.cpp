@@ -23,6 +23,8 @@ struct told_scenario {
 
     told_scenario(std::uint32_t seed, const bytes& kernel) : machine{ram, seed}
     {
+        for (const std::uint64_t page : {0u, 0x1000u})
+            REQUIRE(machine.allocate_page_at(lying.first() + byte_count::of(page)));
         kernel_file = machine.stage(kernel);
         module_file = machine.stage(contents());
     }

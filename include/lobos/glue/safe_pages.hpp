@@ -45,7 +45,8 @@ public:
     }
 
     /// A page in `reach` on which `image` has nothing. Any other is put aside, so that the glue does not give it again.
-    /// Faults: no_memory, no_space.
+    /// Faults: no_memory, no_space, source_in_safe_region (the glue gives memory away that the image finds its file in;
+    /// at: first such byte, and nothing has been written to it).
     result<phys_addr> take(safe_role role, std::span<const segment> image, phys_range reach)
     {
         for (;;) {
@@ -53,6 +54,11 @@ public:
             if (!page)
                 return refuse(fault_code::no_memory, stage::staging, std::uint64_t{0});
             const phys_range range = phys_range::of(*page, page_size);
+            for (const segment& s : image)
+                if (const auto common = intersection(s.destination, range); common && s.what == content::kept) {
+                    glue_->free_page(*page);
+                    return refuse(fault_code::source_in_safe_region, stage::staging, common->first());
+                }
             const bool wanted = std::ranges::any_of(
                 image, [&](const segment& s) { return s.occupies() && s.destination.overlaps(range); });
             if (wanted || !reach.contains(range)) {

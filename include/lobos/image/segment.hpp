@@ -18,7 +18,8 @@ enum class content : std::uint8_t {
     copy,       ///< the bytes of the file
     zero,       ///< zeros
     scratch,    ///< anything: the image will write here before it reads (room to decompress into)
-    kept,       ///< what they are now: a file that the new kernel finds where it lies
+    kept,       ///< what they are now: a file that the new kernel finds where it lies. That memory is somebody's, who
+                ///< stays: a glue that gives pages of it is refused
     parameters, ///< a copy of the pages of parameters that an entry contract writes, from `file_offset` on
     padding,    ///< a permission that lies over other segments: the image leaves these bytes alone, so safe regions may
                 ///< lie here, and whatever of a `copy` or `zero` falls on one is skipped [lobos/2000 fig. 2]

@@ -55,6 +55,24 @@ TEST_CASE("a page in the middle of which the image begins is the image's")
     CHECK(p.take(safe_role::code, image, everywhere) == first_free + 4_KiB);
 }
 
+TEST_CASE("a page that a file is kept in is nobody's to give")
+{
+    sim::x86_kernel k{2_MiB};
+    std::vector<safe_region> storage(4);
+    pages p{k};
+    p.keep_list_in(storage);
+    const phys_addr file = first_free + 0x1801_bytes;
+    const segment image[] = {{.destination = phys_range::of(first_free, 1_bytes)},
+        {.destination = phys_range::of(file, 1_bytes), .what = content::kept}};
+    store(k.memory(), first_free + 4_KiB, std::uint64_t{0x1234});
+    CHECK(p.take(safe_role::code, image, everywhere).error() ==
+        fault{fault_code::source_in_safe_region, stage::staging, file.raw()});
+    CHECK(load<std::uint64_t>(k.memory(), first_free + 4_KiB) == 0x1234);
+    CHECK(k.pages_taken() == 1); // the one that is put aside
+    p.give_back_rejected();
+    CHECK(k.pages_taken() == 0);
+}
+
 TEST_CASE("pages that follow each other are one region, and each goes back")
 {
     sim::x86_kernel k{2_MiB};
