@@ -45,6 +45,8 @@ TEST_CASE(
     REQUIRE(staged);
     const exec_plan plan = staged->plan();
     snapshot before{s.machine.memory(), s.ram};
+    bytes file(static_cast<std::size_t>(image->setup_size.raw())); // whose pages are anybody's afterwards
+    REQUIRE(s.kernel.read(0, file));
     const auto outcome = run(*staged);
     REQUIRE(std::holds_alternative<sim::entry_state>(outcome));
     const auto& state = std::get<sim::entry_state>(outcome);
@@ -83,10 +85,8 @@ TEST_CASE(
     }
     SECTION("the setup code and its header lie there, and the command line")
     {
-        bytes setup(static_cast<std::size_t>(image->setup_size.raw()));
-        bytes file(setup.size());
+        bytes setup(file.size());
         s.machine.memory().read(image->real_mode, setup);
-        REQUIRE(s.kernel.read(0, file));
         CHECK(std::ranges::equal(std::span{setup}.subspan(0x264), std::span{file}.subspan(0x264)));
         CHECK(peek(setup, 0x202, 4) == 0x53726448);
         CHECK(peek(setup, 0x211, 1) == 0x81);
