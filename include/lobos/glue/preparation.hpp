@@ -130,7 +130,9 @@ private:
         room_ = room;
         const std::size_t runs = room.runs;
         const auto& map = glue_.memory_map();
-        const std::size_t pages = runs / plan_page::capacity + 1;
+        constexpr std::size_t at_least = 128; // steps in a page: a power of two, for not every machine can divide
+        static_assert(plan_page::capacity >= at_least);
+        const std::size_t pages = runs / at_least + 1;
         const std::size_t regions = map.regions().size();
         const std::size_t safe = pages + max_parameter_pages + room.safe_pages + regions;
         const std::size_t segments = terms_.segments.size();

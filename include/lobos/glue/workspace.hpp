@@ -47,11 +47,13 @@ public:
     template <class T> std::span<T> carve(std::size_t count)
     {
         expects(reinterpret_cast<std::uintptr_t>(left_.data()) % alignof(T) == 0, "elements follow without gaps");
-        expects(count <= left_.size() / sizeof(T), "a workspace has room for what it was borrowed for");
+        std::size_t bytes = 0; // by multiplication, for not every machine can divide
+        const bool fits = !__builtin_mul_overflow(count, sizeof(T), &bytes) && bytes <= left_.size();
+        expects(fits, "a workspace has room for what it was borrowed for");
         T* const first = reinterpret_cast<T*>(left_.data());
         for (std::size_t i = 0; i < count; ++i)
             new (first + i) T;
-        left_ = left_.subspan(count * sizeof(T));
+        left_ = left_.subspan(bytes);
         return {first, count};
     }
 
