@@ -139,7 +139,7 @@ LOG_OF_512_MIB = 0x1FE00000  # where the reference kernel has its log in a machi
 
 
 def misplaced_elfs(good: bytes) -> Iterator[BadImage]:
-    """Well-formed, so that they are loaded; what is wrong is found once pages have been taken and tables made."""
+    """Well-formed, so that they are loaded; what is wrong is found in prepare(), by then with pages taken or not."""
     headers = [field(good, *E_PHOFF) + number * PHDR_SIZE for number in range(field(good, *E_PHNUM))]
     padding = next(at for at in headers if field(good, at, "I") == PT_LOBOS_PADDING)
     unpadded = with_field(good, padding, "I", PT_NULL)
