@@ -35,7 +35,20 @@ inline constexpr std::uint64_t procedure_descriptor_size = 16;
 template <physical_memory Memory> result<block_extent> extent_of(const hwrpb_reader<Memory>& block)
 {
     const hwrpb& fixed = block.fixed();
-    struct {
+    constexpr std::uint64_t reach = hwrpb_reader<Memory>::reach.raw();
+    callback_block callback{}; // of nothing, where there is none
+    if (fixed.callback_offset != 0) {
+        const auto found = block.template part<callback_block>(fixed.callback_offset, offsetof(hwrpb, callback_offset));
+        if (!found)
+            return std::unexpected{found.error()};
+        callback = *found;
+    }
+    // Descriptors of routines that the console keeps in the block are named by where it has the block.
+    const auto in_block = [](std::uint64_t named) {
+        const bool here = named >= hwrpb::console_address && named - hwrpb::console_address < reach;
+        return here ? named - hwrpb::console_address : 0;
+    };
+    const struct {
         std::uint64_t offset, count, size;
         std::size_t field;
     } parts[] = {
@@ -44,22 +57,11 @@ template <physical_memory Memory> result<block_extent> extent_of(const hwrpb_rea
         {fixed.terminal_offset, std::max(fixed.terminal_count, std::uint64_t{1}), fixed.terminal_size,
             offsetof(hwrpb, terminal_offset)},
         {fixed.callback_offset, 1, sizeof(callback_block), offsetof(hwrpb, callback_offset)},
-        {0, 0, sizeof(console_mapping), offsetof(hwrpb, callback_offset)},
-        {0, 1, procedure_descriptor_size, offsetof(hwrpb, callback_offset)},
-        {0, 1, procedure_descriptor_size, offsetof(hwrpb, callback_offset)},
+        {fixed.callback_offset + sizeof(callback_block), callback.mappings, sizeof(console_mapping),
+            offsetof(hwrpb, callback_offset)},
+        {in_block(callback.dispatch), 1, procedure_descriptor_size, offsetof(hwrpb, callback_offset)},
+        {in_block(callback.fixup), 1, procedure_descriptor_size, offsetof(hwrpb, callback_offset)},
     };
-    constexpr std::uint64_t reach = hwrpb_reader<Memory>::reach.raw();
-    if (fixed.callback_offset != 0) {
-        const auto found = block.template part<callback_block>(fixed.callback_offset, offsetof(hwrpb, callback_offset));
-        if (!found)
-            return std::unexpected{found.error()};
-        parts[3].offset = fixed.callback_offset + sizeof(callback_block);
-        parts[3].count = found->mappings;
-        // Descriptors of routines that the console keeps in the block are named by where it has the block.
-        for (const auto& [part, named] : {std::pair{&parts[4], found->dispatch}, std::pair{&parts[5], found->fixup}})
-            if (named >= hwrpb::console_address && named - hwrpb::console_address < reach)
-                part->offset = named - hwrpb::console_address;
-    }
     if (fixed.size > reach)
         return refuse(fault_code::bad_header, stage::staging, block.address() + byte_count::of(offsetof(hwrpb, size)));
     std::uint64_t end = sizeof(hwrpb); // of everything but the descriptors
